@@ -141,12 +141,14 @@ type Event uint8
 // right after it was answered.
 const (
 	Answered Event = iota // the primary's answer is complete
-	Settled               // every shadow has its outcome; the Sink owns the exchange now
+	Settled               // every shadow has its outcome
 )
 
-// Sink takes exchanges. Offer is called on an event loop: it must neither
-// block nor keep e beyond the Settled event, after which it hands e to Free.
-// It returns false when it had no room; the caller then counts a loss.
+// Sink takes exchanges. Its methods are called on an event loop: they must not
+// block, and a sink copies what it wants to keep, for the exchange is used
+// again. Without Enabled no exchange is made at all. Offer returns false when
+// it had no room, which the sink counts as a loss.
 type Sink interface {
+	Enabled() bool
 	Offer(ev Event, e *Exchange) bool
 }

@@ -55,6 +55,22 @@ func (h *Head) Put(b []byte) Span {
 	return s
 }
 
+// Load makes a copy of b the arena of a head that has just been Reset, and
+// returns the copy for a parser to work on in place. The parser may write to
+// it until the next call that adds to the arena (Put, Add, Set and so on).
+func (h *Head) Load(b []byte) []byte {
+	h.arena = append(h.arena[:0], b...)
+	return h.arena
+}
+
+// SetRequestLine replaces the control data of a request by pieces of the arena.
+func (h *Head) SetRequestLine(method, scheme, authority, path Span) {
+	h.method, h.scheme, h.authority, h.path = method, scheme, authority, path
+}
+
+// SetReasonSpan replaces the reason phrase by a piece of the arena.
+func (h *Head) SetReasonSpan(s Span) { h.reason = s }
+
 func (h *Head) putString(b string) Span {
 	s := Span{uint32(len(h.arena)), uint32(len(b))}
 	h.arena = append(h.arena, b...)

@@ -1,0 +1,62 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+)
+
+// Listener takes connections on one address and gives them to loops.
+type Listener struct {
+	ln   *net.TCPListener
+	addr netip.AddrPort
+	done atomic.Bool // Close was called
+	acceptor
+}
+
+// Listen binds a TCP address, "127.0.0.1:8080" or ":80". It never shares the
+// address with another process.
+func Listen(ctx context.Context, addr string) (*Listener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("listening on %s: not a TCP listener", addr)
+	}
+	n := &Listener{ln: tcp, addr: tcp.Addr().(*net.TCPAddr).AddrPort()}
+	if n.acceptor, err = newAcceptor(tcp); err != nil {
+		return nil, errors.Join(err, tcp.Close())
+	}
+	return n, nil
+}
+
+// Addr is the address as bound.
+func (n *Listener) Addr() netip.AddrPort { return n.addr }
+
+// Close stops taking connections; Serve returns.
+func (n *Listener) Close() error {
+	n.done.Store(true)
+	return errors.Join(n.ln.Close(), n.acceptor.close())
+}
+
+// Serve accepts connections until Close, and returns nil then. Each goes to
+// the loop that next names, where handle runs. A connection that was accepted
+// is never lost but by the end of its loop.
+func (n *Listener) Serve(next func() *Loop, handle func(l *Loop, c *Conn)) error {
+	for {
+		err := n.accept(n.ln, next, handle)
+		if err != nil && n.done.Load() {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accepting on %s: %w", n.addr, err)
+		}
+	}
+}

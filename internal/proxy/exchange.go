@@ -1,0 +1,201 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sundog-mesh/sundog/internal/http1"
+	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/route"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+	"github.com/sundog-mesh/sundog/internal/upstream"
+)
+
+// exchange is one request from its head to the end of its answer. It is part
+// of its session and used again for the next request.
+type exchange struct {
+	s      *session
+	w      *worker
+	t      *loop.Task
+	client *loop.Conn
+	v      *view
+	cfg    *httpConfig
+	stats  *httpCounters
+
+	start      loop.Time
+	number     uint64 // what shares and splits are decided by
+	keep       bool   // the client's connection may serve another request
+	wants100   bool   // the client waits for 100 (Continue)
+	upgrade    []byte // the protocol that the client wants to change to; nil
+	ctx        route.Context
+	vhost      *route.VirtualHost
+	route      *route.Route
+	dest       *route.WeightedCluster
+	cluster    *upstream.Cluster
+	clusterID  int
+	scratch    []byte
+	remoteText []byte
+
+	// The request.
+	req        traffic.Head
+	reqFraming traffic.Framing // as the client sends it
+	outFraming traffic.Framing // as the endpoint gets it
+	reqBody    http1.Body
+	reqBytes   int64
+	reqDone    bool // all of it came from the client
+	reqEnd     loop.Time
+	copies     []*mirror.Copy
+
+	// The current try.
+	up          *upstream.Conn
+	tried       []*upstream.Endpoint
+	tries       uint32
+	resent      bool   // it was sent once more because a pooled connection was dead
+	replay      []byte // the body so far, for another try
+	keepBody    bool   // there may be another try after some of the body was sent
+	lost        bool   // some of the body was sent and is not in replay
+	replayed    int
+	outDone     bool // the endpoint was given all of the request
+	connected   bool
+	tryStart    loop.Time
+	sentAt      loop.Time
+	lastTraffic loop.Time
+
+	// The answer.
+	resp        traffic.Head
+	respScan    http1.Scanner
+	respFraming traffic.Framing
+	downFraming traffic.Framing
+	respBody    http1.Body
+	respKeep    bool
+	respBegun   bool // the client has been sent the head
+	respDone    bool
+	respBytes   int64
+	serviceTime time.Duration
+	flags       traffic.Flags
+	details     string
+	failure     string // transport failure reason
+	rec         *record
+}
+
+// begin makes the exchange ready for a request that has just come in.
+func (x *exchange) begin(v *view, cfg *httpConfig) {
+	x.v, x.cfg, x.stats = v, cfg, x.w.counters(cfg)
+	x.start = x.w.loop.Now()
+	x.lastTraffic = x.start
+	x.number, x.keep, x.wants100, x.upgrade = 0, false, false, nil
+	x.vhost, x.route, x.dest, x.cluster, x.clusterID = nil, nil, nil, nil, -1
+	x.req.Reset()
+	x.resp.Reset()
+	x.respScan.Reset()
+	x.reqFraming, x.outFraming = traffic.Framing{}, traffic.Framing{}
+	x.reqBytes, x.respBytes = 0, 0
+	x.reqDone, x.outDone, x.respBegun, x.respDone = false, false, false, false
+	x.copies = x.copies[:0]
+	x.up, x.tried, x.tries, x.resent = nil, x.tried[:0], 0, false
+	x.replay, x.keepBody, x.lost, x.replayed = x.replay[:0], false, false, 0
+	x.serviceTime, x.flags, x.details, x.failure = 0, 0, "", ""
+	x.ctx.DownstreamDirectRemote = x.client.Remote()
+	x.ctx.DownstreamRemote = x.client.Remote()
+	x.ctx.DownstreamLocal = x.client.Local()
+	x.ctx.Request = &x.req
+	x.ctx.Route, x.ctx.Cluster, x.ctx.Upstream = nil, "", netip.AddrPort{}
+	x.ctx.Start = x.w.loop.Wall(x.start)
+	x.rec = nil
+}
+
+// serve handles the request whose head is the first n bytes of the client's
+// input, and reports whether the connection may serve another.
+func (x *exchange) serve(t *loop.Task, v *view, cfg *httpConfig, n int) bool {
+	x.t = t
+	x.begin(v, cfg)
+	defer x.abandon()
+	t.SetDeadline(0)
+	var err error
+	x.reqFraming, err = http1.ParseRequest(&x.req, x.client.In()[:n], cfg.limits)
+	x.client.Consume(n)
+	if err != nil {
+		x.protocolError(err.(*http1.Error))
+		return false
+	}
+	x.stats.rqTotal++
+	x.keep = http1.KeepAlive(&x.req) && !x.w.p.draining.Load()
+	x.reqBody.Reset(x.reqFraming, cfg.limits)
+	x.reqDone = x.reqFraming.Empty()
+	x.reqEnd = x.start
+	x.record()
+	if !x.prepare() {
+		x.finish()
+		return x.keep
+	}
+	x.find()
+	switch r := x.route; {
+	case r == nil:
+		x.flags, x.details = traffic.FlagNoRoute, "route_not_found"
+		x.reply(404, nil)
+	case x.faulted():
+	case r.Redirect != nil:
+		x.scratch = r.Location(x.scratch[:0], &x.req, "http", &x.ctx)
+		x.details = "direct_response"
+		x.replyWith(r.Redirect.Status, nil, "location", x.scratch)
+	case r.Direct != nil:
+		x.details = "direct_response"
+		x.scratch = r.Direct.Body(x.scratch[:0], &x.req, &x.ctx)
+		x.reply(r.Direct.Status, x.scratch)
+	default:
+		x.forward()
+	}
+	x.finish()
+	return x.keep
+}
+
+// find looks the request's route up.
+func (x *exchange) find() {
+	x.vhost, x.route = x.cfg.table.Match(&x.req, x.number)
+	x.ctx.Route = x.route
+}
+
+// faulted applies the route's fault, and reports whether that was the end of
+// the request.
+func (x *exchange) faulted() bool {
+	f := x.route.Fault
+	if f == nil {
+		return false
+	}
+	delay, abort := f.Decide(&x.req, x.number)
+	if delay > 0 {
+		x.flags |= traffic.FlagFaultDelay
+		if x.t.Sleep(delay) != nil {
+			x.keep = false
+			return true
+		}
+	}
+	if abort == 0 {
+		return false
+	}
+	x.flags |= traffic.FlagFaultAbort
+	x.details = "fault_filter_abort"
+	x.reply(abort, f.AbortBody)
+	return true
+}
+
+// abandon gives back what the exchange still holds, whatever ended it.
+func (x *exchange) abandon() {
+	x.breakCopies()
+	if x.up != nil {
+		x.up.Drop(!x.respDone)
+		x.up = nil
+	}
+	if cap(x.replay) > 64<<10 {
+		x.replay = nil
+	}
+}
+
+func (x *exchange) breakCopies() {
+	for i, c := range x.copies {
+		c.Break()
+		x.copies[i] = nil
+	}
+	x.copies = x.copies[:0]
+}

@@ -1,0 +1,225 @@
+package proxy
+
+import (
+	mathrand "math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/sundog-mesh/sundog/internal/http1"
+	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/route"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+	"github.com/sundog-mesh/sundog/internal/upstream"
+)
+
+// forward sends the request to an endpoint of the route's cluster, again where
+// the route's retry policy says so, and the answer to the client.
+func (x *exchange) forward() {
+	f := x.route.Forward
+	if !x.choose(f) {
+		return
+	}
+	if x.upgrade != nil && !x.mayUpgrade(f) {
+		x.details = "upgrade_failed"
+		x.reply(403, nil)
+		return
+	}
+	x.finishHead(f)
+	for {
+		e := x.pick(f)
+		if e == nil {
+			if x.tries == 0 {
+				x.v.counters[x.clusterID].noEndpoint++
+				x.flags |= traffic.FlagNoHealthyUpstream
+				x.details = "no_healthy_upstream"
+				x.reply(503, []byte(bodyNoUpstream))
+			}
+			return
+		}
+		switch again, fresh := x.try(f, e); {
+		case !again:
+			return
+		case fresh:
+			x.resent = true
+			x.tries-- // it does not count as a retry
+		default:
+			x.v.counters[x.clusterID].rqRetry++
+			if !x.backOff(f.Retry) {
+				return
+			}
+		}
+	}
+}
+
+// choose picks the destination cluster.
+func (x *exchange) choose(f *route.Forward) bool {
+	x.clusterID = -1
+	if x.dest = f.Pick(x.number); x.dest != nil {
+		x.clusterID = x.dest.Cluster
+	} else if name, ok := x.req.Get(f.ClusterHeader); ok {
+		if i, ok := x.v.index[string(name)]; ok {
+			x.clusterID = i
+		}
+	}
+	if x.clusterID < 0 {
+		x.flags |= traffic.FlagNoCluster
+		x.details = "cluster_not_found"
+		x.reply(f.ClusterNotFound, nil)
+		return false
+	}
+	x.cluster = x.v.clusters[x.clusterID]
+	x.ctx.Cluster = x.cluster.Name
+	return true
+}
+
+func (x *exchange) mayUpgrade(f *route.Forward) bool {
+	if allowed, said := f.Upgrade(x.upgrade); said {
+		return allowed
+	}
+	return x.cfg.webSocket && traffic.EqualFold(x.upgrade, "websocket")
+}
+
+// finishHead makes the head what the endpoint gets, but for the count of
+// tries.
+func (x *exchange) finishHead(f *route.Forward) {
+	h := &x.req
+	x.route.RewriteRequest(h, x.dest, &x.ctx)
+	if f.Timeout > 0 {
+		var buf [20]byte
+		h.Set("x-envoy-expected-rq-timeout-ms", strconv.AppendInt(buf[:0], f.Timeout.Milliseconds(), 10))
+	}
+	if x.upgrade != nil {
+		h.Set("connection", []byte("upgrade"))
+		h.Set("upgrade", x.upgrade)
+	}
+	x.outFraming = x.reqFraming
+	x.keepBody = x.keepsBody(f)
+}
+
+// keepsBody reports whether the body must be kept for a try after some of it
+// was sent.
+func (x *exchange) keepsBody(f *route.Forward) bool {
+	if x.reqDone {
+		return true // there is none
+	}
+	if idempotent(x.req.Method()) {
+		return true
+	}
+	const onAnswer = route.On5xx | route.OnGatewayError | route.OnReset | route.OnRetriable4xx |
+		route.OnEnvoyRatelimited | route.OnRetriableHeaders
+	const onGRPC = route.OnCancelled | route.OnDeadlineExceeded | route.OnInternal | route.OnResourceExhausted | route.OnUnavailable
+	r := f.Retry
+	switch {
+	case r == nil || r.Attempts == 0 || !r.Wants(&x.req):
+		return false
+	case r.On&onAnswer != 0, r.On&route.OnRetriableStatusCodes != 0 && len(r.StatusCodes) > 0:
+		return true
+	case r.On&onGRPC != 0:
+		kind, _ := x.req.Get("content-type")
+		return len(kind) >= 16 && string(kind[:16]) == "application/grpc"
+	}
+	return false
+}
+
+// pick chooses the endpoint of the next try.
+func (x *exchange) pick(f *route.Forward) *upstream.Endpoint {
+	if x.cluster.Type == upstream.OriginalDst {
+		return x.originalDst()
+	}
+	var tried []*upstream.Endpoint
+	more := 0
+	if f.Retry != nil && f.Retry.PreviousHosts {
+		tried, more = x.tried, f.Retry.HostSelectionAttempts
+	}
+	e := x.v.balancers[x.clusterID].Pick(x.cluster, x.w.primary.Active(), tried, more)
+	if e != nil && len(x.tried) < 16 {
+		x.tried = append(x.tried, e)
+	}
+	return e
+}
+
+// book enters a request into the ledger when its first endpoint was picked,
+// and starts its copies.
+func (x *exchange) book() {
+	f := x.route.Forward
+	rows := &x.v.routes[x.route.ID]
+	rows.row.Forward()
+	if x.rec != nil && cap(x.rec.Shadows) < len(rows.mirrors) { // copies keep pointers into it
+		x.rec.Shadows = make([]traffic.Answer, 0, len(rows.mirrors))
+	}
+	for i := range rows.mirrors {
+		p, row := x.v.policies[x.route.ID][i], rows.mirrors[i]
+		switch {
+		case x.upgrade != nil:
+			row.Outcomes[traffic.Unsupported]++
+		case x.s.own:
+			row.Outcomes[traffic.Filtered]++
+		case !p.Samples(x.number):
+			row.Outcomes[traffic.NotSampled]++
+		default:
+			x.mirror(p, row, f.Mirrors[i].Cluster)
+		}
+	}
+}
+
+func (x *exchange) mirror(p *mirror.Policy, row *mirror.Row, cluster int) {
+	req := mirror.Request{Head: &x.req, Framing: x.outFraming, Context: &x.ctx}
+	if cluster >= 0 {
+		req.Balancer = &x.v.shadowing[cluster]
+	}
+	if x.rec != nil {
+		x.rec.waiting++
+		x.rec.Shadows = append(x.rec.Shadows, traffic.Answer{})
+		req.Observer = x.rec
+		req.Answer = &x.rec.Shadows[len(x.rec.Shadows)-1]
+	}
+	if c := x.w.side.Start(p, row, req); c != nil {
+		if x.reqDone {
+			c.End(nil)
+			return
+		}
+		x.copies = append(x.copies, c)
+	}
+}
+
+// backOff waits before a retry: at random up to an interval that doubles.
+func (x *exchange) backOff(r *route.Retry) bool {
+	limit := min(r.BackoffBase*time.Duration(1<<min(x.tries, 20)-1), r.BackoffMax)
+	if limit <= 0 {
+		return true
+	}
+	wait := time.Duration(mathrand.New(x.w.random).Int64N(int64(limit)))
+	if x.t.Sleep(wait) != nil {
+		x.keep = false
+		return false
+	}
+	return true
+}
+
+// idempotent methods may be sent again (RFC 9110, section 9.2.2).
+func idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// retries reports whether the retry policy has a try left.
+func (x *exchange) retries(f *route.Forward) bool {
+	return f.Retry != nil && x.tries <= f.Retry.Attempts && !x.lost && !x.respBegun && f.Retry.Wants(&x.req)
+}
+
+// send writes the request's head and what is known of its body to a new try's
+// connection.
+func (x *exchange) send() {
+	if x.vhost.RequestAttemptCount {
+		var buf [10]byte
+		x.req.Set("x-envoy-attempt-count", strconv.AppendUint(buf[:0], uint64(x.tries), 10))
+	}
+	x.up.SetOut(http1.AppendRequest(x.up.Out(), &x.req, x.outFraming))
+	x.outDone = x.reqDone && x.reqFraming.Empty()
+	x.replayed = 0
+	x.tryStart = x.w.loop.Now()
+	x.connected = false
+}

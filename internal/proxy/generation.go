@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/sundog-mesh/sundog/internal/envoy"
+	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/route"
+	"github.com/sundog-mesh/sundog/internal/upstream"
+)
+
+// generation is one compiled snapshot. It is immutable; a request holds one
+// from its head to its end.
+type generation struct {
+	snapshot  *envoy.Snapshot
+	applied   time.Time
+	listeners map[string]*listenerConfig
+	clusters  []*upstream.Cluster
+	index     map[string]int
+	routes    []*route.Route     // those that forward, by their ID
+	policies  [][]*mirror.Policy // by route ID, in the order of the route's mirrors
+}
+
+// compile makes a generation of a snapshot. Nothing of the proxy has changed
+// when it fails; all that is wrong is told.
+func (p *Proxy) compile(s *envoy.Snapshot, old *generation) (*generation, error) {
+	g := &generation{snapshot: s, applied: time.Now(), listeners: map[string]*listenerConfig{}, index: map[string]int{}}
+	errs := p.compileClusters(g, s, old)
+	tables, err := p.compileRoutes(g, s)
+	errs = append(errs, err, g.compileListeners(s, tables))
+	if err := errors.Join(errs...); err != nil {
+		for _, c := range g.clusters {
+			c.Release()
+		}
+		return nil, err
+	}
+	return g, nil
+}
+
+func (p *Proxy) compileClusters(g *generation, s *envoy.Snapshot, old *generation) (errs []error) {
+	assignments := map[string]*endpointv3.ClusterLoadAssignment{}
+	for _, a := range s.Endpoints {
+		assignments[a.GetClusterName()] = a
+	}
+	for _, c := range s.Clusters {
+		var before *upstream.Cluster
+		if old != nil {
+			if i, ok := old.index[c.GetName()]; ok {
+				before = old.clusters[i]
+			}
+		}
+		name := c.GetEdsClusterConfig().GetServiceName()
+		if name == "" {
+			name = c.GetName()
+		}
+		compiled, err := upstream.Compile(c, assignments[name], before, p.slots)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		g.index[c.GetName()] = len(g.clusters)
+		g.clusters = append(g.clusters, compiled)
+	}
+	return errs
+}
+
+func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot) (map[string]*route.Table, error) {
+	tables := map[string]*route.Table{}
+	var errs []error
+	add := func(rc *routev3.RouteConfiguration) {
+		t, err := route.Compile(rc, func(name string) (int, bool) { i, ok := g.index[name]; return i, ok })
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		tables[rc.GetName()] = t
+		for _, r := range t.Routes() {
+			if r.Forward != nil {
+				r.ID = len(g.routes)
+				g.routes = append(g.routes, r)
+				g.policies = append(g.policies, p.policiesOf(g, r))
+			}
+		}
+	}
+	for _, rc := range s.Routes {
+		add(rc)
+	}
+	for _, l := range s.Listeners { // route configurations that stand in their listener
+		for _, chain := range l.GetFilterChains() {
+			for _, f := range chain.GetFilters() {
+				m := &hcmv3.HttpConnectionManager{}
+				if f.GetTypedConfig().UnmarshalTo(m) == nil && m.GetRouteConfig() != nil {
+					add(m.GetRouteConfig())
+				}
+			}
+		}
+	}
+	return tables, errors.Join(errs...)
+}
+
+func (p *Proxy) policiesOf(g *generation, r *route.Route) []*mirror.Policy {
+	var all []*mirror.Policy
+	for i := range r.Forward.Mirrors {
+		m := &r.Forward.Mirrors[i]
+		key := r.Key + "\x00" + m.Name
+		budget := p.budgets[key]
+		if budget == nil {
+			budget = &mirror.Budget{}
+			p.budgets[key] = budget
+		}
+		policy := &mirror.Policy{Mirror: m, Limits: p.opt.Shadow, Budget: budget}
+		if m.Cluster >= 0 {
+			policy.Cluster = g.clusters[m.Cluster]
+		}
+		all = append(all, policy)
+	}
+	return all
+}
+
+func (g *generation) compileListeners(s *envoy.Snapshot, tables map[string]*route.Table) error {
+	var errs []error
+	for _, l := range s.Listeners {
+		c, err := compileListener(l)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if h := c.http; h != nil {
+			if h.table = tables[h.routes]; h.table == nil {
+				errs = append(errs, fmt.Errorf("listener %q: route configuration %q is not in the snapshot", c.name, h.routes))
+			}
+		}
+		if g.listeners[c.name] != nil {
+			errs = append(errs, fmt.Errorf("listener %q: there are two of that name", c.name))
+		}
+		g.listeners[c.name] = c
+	}
+	return errors.Join(errs...)
+}
+
+// redirected finds the configuration for a connection that was redirected to
+// here on its way to dst: a listener of that address, or of its port.
+func (g *generation) redirected(dst netip.AddrPort) *httpConfig {
+	var wide *httpConfig
+	for _, l := range g.listeners {
+		if l.bind || l.http == nil || l.port != dst.Port() {
+			continue
+		}
+		if l.anyAddr {
+			wide = l.http
+		} else if l.addr == dst.String() {
+			return l.http
+		}
+	}
+	return wide
+}

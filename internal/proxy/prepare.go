@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/sundog-mesh/sundog/internal/http1"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+)
+
+// What only a trusted neighbour may say (Envoy's list for external requests).
+var (
+	alwaysStripped = []string{
+		"x-envoy-retriable-status-codes", "x-envoy-retriable-header-names", "x-envoy-retry-on",
+		"x-envoy-retry-grpc-on", "x-envoy-max-retries", "x-envoy-upstream-alt-stat-name",
+		"x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
+		"x-envoy-upstream-rq-timeout-alt-response", "x-envoy-expected-rq-timeout-ms",
+		"x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout",
+		"x-envoy-upstream-stream-duration-ms",
+	}
+	edgeStripped = []string{
+		"x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
+		"x-envoy-original-path", "x-envoy-original-host",
+	}
+)
+
+// prepare does to the request's head what Envoy's connection manager does
+// before routing. It reports false when the request has been answered.
+func (x *exchange) prepare() bool {
+	h := &x.req
+	if string(h.Method()) == "CONNECT" {
+		x.details = "connect_not_supported"
+		x.keep = false
+		x.reply(501, []byte("CONNECT is not supported"))
+		return false
+	}
+	if h.HasToken("expect", "100-continue") {
+		x.wants100 = h.Minor > 0
+		h.Del("expect")
+	}
+	if h.HasToken("connection", "upgrade") {
+		if u, ok := h.Get("upgrade"); ok && len(u) > 0 {
+			x.upgrade = u
+		}
+	}
+	http1.RemoveHopByHop(h)
+	if x.cfg.normalizePath && !x.cleanPath() {
+		x.details = "path_normalization_failed"
+		x.reply(400, nil)
+		return false
+	}
+	x.sanitize()
+	x.forwardedFor()
+	x.requestID()
+	return true
+}
+
+func (x *exchange) cleanPath() bool {
+	path := x.req.Path()
+	if !needsNormalizing(path, x.cfg.mergeSlashes) {
+		return true
+	}
+	var ok bool
+	x.scratch, ok = appendNormalized(x.scratch[:0], path, x.cfg.mergeSlashes)
+	if ok {
+		x.req.SetPath(x.scratch)
+	}
+	return ok
+}
+
+// sanitize removes what an untrusted client must not say.
+func (x *exchange) sanitize() {
+	h := &x.req
+	some := false
+	for i := range h.Len() {
+		if name, _ := h.Field(i); bytes.HasPrefix(name, []byte("x-envoy-")) {
+			some = true
+			break
+		}
+	}
+	if !some {
+		return
+	}
+	for _, name := range alwaysStripped {
+		h.Del(name)
+	}
+	if x.cfg.useRemoteAddress {
+		h.Del("x-envoy-internal")
+		for _, name := range edgeStripped {
+			h.Del(name)
+		}
+	}
+}
+
+// forwardedFor finds out who the client is, and sets x-forwarded-for,
+// x-forwarded-proto and x-envoy-external-address as Envoy does.
+func (x *exchange) forwardedFor() {
+	h := &x.req
+	if !x.cfg.useRemoteAddress {
+		if v, ok := h.Get("x-forwarded-for"); ok {
+			if a, ok := lastAddress(v, x.cfg.trustedHops); ok {
+				x.ctx.DownstreamRemote = netip.AddrPortFrom(a, 0)
+			}
+		}
+		if !h.Has("x-forwarded-proto") {
+			h.Add("x-forwarded-proto", schemeOf(h))
+		}
+		return
+	}
+	remote := x.client.Remote().Addr()
+	if x.cfg.trustedHops > 0 {
+		if v, ok := h.Get("x-forwarded-for"); ok {
+			if a, ok := lastAddress(v, x.cfg.trustedHops-1); ok {
+				x.ctx.DownstreamRemote = netip.AddrPortFrom(a, 0)
+			}
+		}
+	}
+	if x.remoteText == nil {
+		x.remoteText = remote.AppendTo(make([]byte, 0, 40))
+	}
+	if !x.cfg.skipXFF {
+		h.Append("x-forwarded-for", x.remoteText)
+	}
+	external := x.remoteText
+	if a := x.ctx.DownstreamRemote.Addr(); a != remote {
+		var buf [48]byte
+		external = a.AppendTo(buf[:0])
+	}
+	h.Set("x-envoy-external-address", external)
+	if x.cfg.trustedHops == 0 || !h.Has("x-forwarded-proto") {
+		h.Set("x-forwarded-proto", http)
+	}
+}
+
+var http = []byte("http")
+
+func schemeOf(h *traffic.Head) []byte {
+	if s := h.Scheme(); len(s) > 0 {
+		return s
+	}
+	return http
+}
+
+// lastAddress is the address that stands in x-forwarded-for with skip others
+// to its right.
+func lastAddress(list []byte, skip int) (netip.Addr, bool) {
+	for {
+		i := bytes.LastIndexByte(list, ',')
+		if skip == 0 || i < 0 {
+			a, err := netip.ParseAddr(string(bytes.TrimSpace(list[i+1:])))
+			return a, err == nil && skip == 0
+		}
+		list, skip = list[:i], skip-1
+	}
+}
+
+// requestID makes sure of a request id, and takes the request's number from
+// it. An outside client's own is replaced at the edge.
+func (x *exchange) requestID() {
+	h := &x.req
+	id, ok := h.Get("x-request-id")
+	if x.cfg.generateRequestID && (!ok || len(id) == 0 || x.cfg.useRemoteAddress && !x.cfg.keepRequestID) {
+		var buf [36]byte
+		fresh := x.w.requestID(buf[:0])
+		h.Set("x-request-id", fresh)
+		x.number = x.w.p.sampler.Number(fresh)
+		return
+	}
+	if ok {
+		x.number = x.w.p.sampler.Number(id)
+	} else {
+		x.number = x.w.random.Uint64()
+	}
+}

@@ -1,0 +1,315 @@
+package proxy
+
+import (
+	"io"
+	"time"
+
+	"github.com/sundog-mesh/sundog/internal/http1"
+	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/route"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+	"github.com/sundog-mesh/sundog/internal/upstream"
+)
+
+// state is how a try stands.
+type state uint8
+
+const (
+	going     state = iota
+	waiting         // nothing more to do until an event
+	answered        // the client has, or will get, the whole answer
+	gone            // the client has gone, or its request is broken
+	again           // the answer's status asks for another try
+	failed          // no answer; x.failed says how
+	truncated       // the answer broke off after its head was passed on
+	replied         // the proxy has answered by itself
+	upgraded        // the connections are a tunnel now
+)
+
+// try sends the request to the endpoint. It reports whether another try is to
+// be made, and whether that is on a fresh connection because this one, used
+// before, turned out to be dead.
+func (x *exchange) try(f *route.Forward, e *upstream.Endpoint) (another, fresh bool) {
+	x.tries++
+	x.ctx.Upstream = e.Addr
+	if f.AutoHost && e.Hostname != "" {
+		f.SetHost(&x.req, []byte(e.Hostname))
+	}
+	up, err := x.w.primary.Get(x.t, x.cluster, e, x.resent)
+	if err == nil {
+		x.up = up
+		x.send()
+	}
+	if x.tries == 1 && !x.resent {
+		x.book()
+	}
+	if err != nil {
+		return x.giveUp(f, route.FailedConnect, err), false
+	}
+	st, how, err := x.relay(f)
+	switch st {
+	case answered:
+		x.release()
+		return false, false
+	case upgraded:
+		x.tunnel()
+		return false, false
+	case gone, truncated:
+		x.hangUp(st)
+		return false, false
+	case replied:
+		return false, false
+	case again:
+		x.dropUp()
+		return true, false
+	}
+	dead := x.up.Reused() && how == route.FailedReset && x.resp.Status == 0 && len(x.up.In()) == 0 && !isProtocol(err)
+	x.dropUp()
+	if dead && !x.resent && !x.lost && idempotent(x.req.Method()) {
+		return true, true
+	}
+	return x.giveUp(f, how, err), false
+}
+
+func (x *exchange) dropUp() {
+	x.up.Drop(!x.outDone)
+	x.up = nil
+	x.resp.Reset()
+	x.respScan.Reset()
+	x.t.SetDeadline(0)
+}
+
+// hangUp ends an exchange that the client does not see the end of.
+func (x *exchange) hangUp(st state) {
+	x.keep = false
+	if st == gone && !x.respDone {
+		x.flags |= traffic.FlagDownstreamClosed
+		if x.details == "" {
+			x.details = "downstream_remote_disconnect"
+		}
+	}
+	x.breakCopies()
+	if st == truncated {
+		x.client.Abort()
+	}
+	x.up.Drop(true)
+	x.up = nil
+}
+
+// release gives the connection back after a complete answer.
+func (x *exchange) release() {
+	x.v.counters[x.clusterID].count(x.resp.Status)
+	if x.resp.Status < 500 {
+		x.up.Host.RqSuccess++
+	} else {
+		x.up.Host.RqError++
+	}
+	if x.tries > 1 {
+		x.v.counters[x.clusterID].rqRetrySuccess++
+	}
+	if !x.outDone { // an early answer: the upload is broken off
+		x.keep = false
+		x.breakCopies()
+		x.up.Drop(true)
+	} else if x.respKeep && x.respFraming.Kind != traffic.FramingClose && x.up.Pending() == 0 && len(x.up.In()) == 0 {
+		x.up.Put(x.cluster.MaxRequestsPerConnection)
+	} else {
+		x.up.Drop(false)
+	}
+	x.up = nil
+}
+
+func (c *clusterCounters) count(status int) {
+	c.rqTotal++
+	if class := status / 100; class > 0 && class < len(c.rqClass) {
+		c.rqClass[class]++
+	}
+}
+
+// relay moves the request up and the answer down until one of them is at its
+// end.
+func (x *exchange) relay(f *route.Forward) (st state, how route.Failure, err error) {
+	for turns := 1; ; turns++ {
+		if !x.connected {
+			ok, err := x.up.Connected()
+			if err != nil {
+				x.up.Host.CxConnectFail++
+				return failed, route.FailedConnect, err
+			}
+			x.connected = ok
+		}
+		moved := false
+		if x.connected {
+			m, st := x.pumpUp()
+			if st != going {
+				return st, 0, nil
+			}
+			moved = m
+			m, st, how, err = x.pumpDown(f)
+			if st != going {
+				return st, how, err
+			}
+			moved = moved || m
+		}
+		if x.client.WriteErr() != nil || x.clientLeft() {
+			return gone, 0, nil
+		}
+		if moved {
+			x.lastTraffic = x.w.loop.Now()
+			if turns%fairTurns == 0 && x.t.Yield() != nil {
+				return gone, 0, nil
+			}
+			continue
+		}
+		if st, how := x.deadline(f); st != going {
+			return st, how, nil
+		}
+		if x.t.Park() != nil {
+			return gone, 0, nil
+		}
+	}
+}
+
+// fairTurns is after how many pieces of a body others get their turn.
+const fairTurns = 16
+
+// clientLeft watches for the end of the client while nothing is expected of
+// it. Like Envoy, the proxy takes a client that has ended its side for gone.
+func (x *exchange) clientLeft() bool {
+	if !x.reqDone || len(x.client.In()) > 0 {
+		return false
+	}
+	_, err := x.client.Fill()
+	return err != nil && err != loop.ErrFull
+}
+
+// deadline sets the task's deadline for what the try waits for now, and tells
+// what has passed.
+func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
+	now := x.w.loop.Now()
+	var next loop.Time
+	due := func(from loop.Time, d time.Duration) bool {
+		at := from + loop.Time(d)
+		if d <= 0 {
+			return false
+		}
+		if now >= at {
+			return true
+		}
+		if next == 0 || at < next {
+			next = at
+		}
+		return false
+	}
+	switch {
+	case !x.connected:
+		if due(x.tryStart, x.cluster.ConnectTimeout) {
+			x.up.Host.CxConnectFail++
+			return failed, route.FailedConnect
+		}
+	case x.outDone:
+		if due(x.reqEnd, f.Timeout) {
+			x.timedOut()
+			return x.late(), route.FailedTimeout
+		}
+		if f.Retry != nil && !x.respBegun && due(max(x.tryStart, x.reqEnd), f.Retry.PerTryTimeout) {
+			x.v.counters[x.clusterID].rqPerTryTimeout++
+			x.up.Host.RqTimeout++
+			return failed, route.FailedTimeout
+		}
+	}
+	idle := f.IdleTimeout
+	if idle < 0 {
+		idle = x.cfg.streamIdleTimeout
+	}
+	if due(x.lastTraffic, idle) {
+		x.flags |= traffic.FlagIdleTimeout
+		x.details = "stream_idle_timeout"
+		return x.late(), route.FailedTimeout
+	}
+	x.t.SetDeadline(next)
+	return going, 0
+}
+
+func (x *exchange) timedOut() {
+	x.flags |= traffic.FlagUpstreamTimeout
+	x.details = "response_timeout"
+	x.v.counters[x.clusterID].rqTimeout++
+	x.up.Host.RqTimeout++
+}
+
+// late ends a try whose time is over for good.
+func (x *exchange) late() state {
+	if x.respBegun {
+		return truncated
+	}
+	x.keep = x.keep && x.reqDone
+	status, body := 504, bodyTimeout
+	if x.flags&traffic.FlagIdleTimeout != 0 && !x.reqDone {
+		status, body = 408, "stream timeout"
+	}
+	x.up.Drop(true)
+	x.up = nil
+	x.reply(status, []byte(body))
+	return replied
+}
+
+// giveUp is for a try without an answer: it reports whether there is another,
+// or answers the client itself.
+func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
+	if x.retries(f) && f.Retry.RetryFailure(how) {
+		return true
+	}
+	c := x.v.counters[x.clusterID]
+	c.rqReset++
+	c.count(503)
+	if f.Retry != nil && x.tries > f.Retry.Attempts && f.Retry.Attempts > 0 && f.Retry.RetryFailure(how) {
+		x.flags |= traffic.FlagRetryExhausted
+	}
+	x.keep = x.keep && x.reqDone
+	status, reason := 503, "connection termination"
+	switch {
+	case how == route.FailedTimeout:
+		x.flags |= traffic.FlagUpstreamTimeout
+		x.details = "upstream_per_try_timeout"
+		x.reply(504, []byte(bodyTimeout))
+		return false
+	case how == route.FailedConnect && err == nil:
+		x.flags |= traffic.FlagUpstreamFailure
+		reason = "connection timeout"
+	case how == route.FailedConnect:
+		x.flags |= traffic.FlagUpstreamFailure
+		reason = "remote connection failure, transport failure reason: delayed connect error: " + errText(err)
+		x.failure = "delayed connect error: " + errText(err)
+	case isProtocol(err):
+		x.flags |= traffic.FlagUpstreamProtocol
+		status, reason = 502, "protocol error"
+	default:
+		x.flags |= traffic.FlagUpstreamTermination
+	}
+	x.details = "upstream_reset_before_response_started{" + snake(reason) + "}"
+	text := bodyReset
+	if x.tries > 1 {
+		text = bodyRetried
+	}
+	x.reply(status, []byte(text+reason))
+	return false
+}
+
+func isProtocol(err error) bool {
+	_, ok := err.(*http1.Error)
+	return ok
+}
+
+// upstreamEnd tells why the endpoint's side ended before the answer did.
+func (x *exchange) upstreamEnd(err error) (state, route.Failure, error) {
+	if x.respBegun {
+		x.flags |= traffic.FlagUpstreamTermination
+		x.details = "upstream_reset_after_response_started{connection_termination}"
+		return truncated, 0, err
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return failed, route.FailedReset, err
+}

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/sundog-mesh/sundog/internal/http1"
+	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+	"github.com/sundog-mesh/sundog/internal/upstream"
+)
+
+// switching passes on a 101, after which both connections carry another
+// protocol (RFC 9110, section 7.8).
+func (x *exchange) switching() state {
+	h := &x.resp
+	if x.upgrade == nil { // nobody asked for it
+		x.flags |= traffic.FlagUpstreamProtocol
+		return failed
+	}
+	protocol, _ := h.Get("upgrade")
+	http1.RemoveHopByHop(h)
+	h.Set("connection", []byte("upgrade"))
+	h.Set("upgrade", protocol)
+	x.route.RewriteResponse(h, x.dest, &x.ctx)
+	h.Set("server", x.cfg.serverName)
+	if !h.Has("date") {
+		h.Add("date", x.w.dateNow())
+	}
+	x.client.SetOut(http1.AppendResponse(x.client.Out(), h, traffic.Framing{}))
+	x.respBegun, x.keep = true, false
+	x.details = "via_upstream"
+	return upgraded
+}
+
+// tunnel moves bytes both ways until both sides have ended, or one has failed.
+func (x *exchange) tunnel() {
+	x.t.SetDeadline(0)
+	up, down := x.up.Conn, x.client
+	x.v.counters[x.clusterID].count(x.resp.Status)
+	for {
+		m1, done1 := pour(down, up, &x.reqBytes)
+		m2, done2 := pour(up, down, &x.respBytes)
+		if done1 && done2 || up.WriteErr() != nil || down.WriteErr() != nil {
+			break
+		}
+		if m1 || m2 {
+			if x.t.Yield() != nil {
+				break
+			}
+			continue
+		}
+		if x.t.Park() != nil {
+			break
+		}
+	}
+	x.respDone = true
+	x.up.Drop(!up.EOF())
+	x.up = nil
+}
+
+// pour moves what there is from one connection to the other; done says that
+// the first has ended and all of it was passed on.
+func pour(from, to *loop.Conn, n *int64) (moved, done bool) {
+	if to.Full() {
+		return false, false
+	}
+	if len(from.In()) == 0 {
+		if _, err := from.Fill(); err != nil {
+			to.CloseSend()
+			return false, true
+		}
+	}
+	in := from.In()
+	if len(in) == 0 {
+		return false, false
+	}
+	to.Write(in)
+	*n += int64(len(in))
+	from.Consume(len(in))
+	return true, false
+}
+
+// originalDst is the endpoint that a client of an ORIGINAL_DST cluster wanted:
+// where its connection was going, or what an explicit proxy's request names.
+func (x *exchange) originalDst() *upstream.Endpoint {
+	if x.s.original.IsValid() {
+		return &upstream.Endpoint{Addr: x.s.original, Weight: 1, Slot: -1, Ready: true}
+	}
+	return x.resolve(string(x.req.Authority()))
+}
+
+// resolve finds the address of an authority, off the loop.
+func (x *exchange) resolve(authority string) *upstream.Endpoint {
+	if a, err := netip.ParseAddrPort(authority); err == nil {
+		return &upstream.Endpoint{Addr: a, Weight: 1, Slot: -1, Ready: true}
+	}
+	var addr netip.AddrPort
+	var err error
+	if x.t.Offload(func() { addr, err = lookup(authority) }) != nil || err != nil {
+		return nil
+	}
+	return &upstream.Endpoint{Addr: addr, Hostname: authority, Weight: 1, Slot: -1, Ready: true}
+}
+
+// errText is the last word of an error, with a capital as Envoy writes it:
+// "Connection refused".
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	s := err.Error()
+	if i := strings.LastIndex(s, ": "); i >= 0 {
+		s = s[i+2:]
+	}
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// snake writes a reset reason as Envoy's response code details have it.
+func snake(s string) string {
+	return strings.NewReplacer(" ", "_", ",", "|", ":", "").Replace(s)
+}

@@ -1,0 +1,181 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/upstream"
+)
+
+// worker is all that one event loop owns: nothing of it is shared.
+type worker struct {
+	p       *Proxy
+	loop    *loop.Loop
+	view    *view
+	primary *upstream.Pool
+	shadows *upstream.Pool
+	side    *mirror.Side
+	ledger  *mirror.Ledger
+
+	sessions map[*session]struct{}
+	http     map[string]*httpCounters    // by stat prefix
+	clusters map[string]*clusterCounters // by stat name
+	random   *mathrand.ChaCha8
+	records  []*record // free
+
+	date   [29]byte
+	dateAt int64 // second of date
+}
+
+// view is a generation as one loop sees it: with its own balancers and rows.
+type view struct {
+	*generation
+	balancers []upstream.Balancer // by cluster
+	shadowing []upstream.Balancer // by cluster; the shadows' own
+	counters  []*clusterCounters  // by cluster
+	routes    []routeView         // by route ID
+}
+
+type routeView struct {
+	row     *mirror.RouteRow
+	mirrors []*mirror.Row
+}
+
+func newWorker(p *Proxy, id int, local netip.Addr) (*worker, error) {
+	l, err := loop.New(loop.Options{Logger: p.opt.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("making event loop %d: %w", id, err)
+	}
+	w := &worker{
+		p: p, loop: l, ledger: mirror.NewLedger(),
+		sessions: map[*session]struct{}{},
+		http:     map[string]*httpCounters{},
+		clusters: map[string]*clusterCounters{},
+		view:     &view{},
+	}
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("seeding event loop %d: %w", id, err)
+	}
+	w.random = mathrand.NewChaCha8(seed)
+	w.primary = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark})
+	w.shadows = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Opened: p.origins.Add, Closed: p.origins.Remove})
+	w.side = mirror.NewSide(l, w.shadows, local)
+	l.Post(func() {
+		l.Go(w.primary)
+		l.Go(w.shadows)
+	})
+	return w, nil
+}
+
+// current is the view of the generation that serves now.
+func (w *worker) current() *view {
+	if w.view.generation != w.p.gen.Load() {
+		w.adopt()
+	}
+	return w.view
+}
+
+// adopt makes a view of the generation that serves now.
+func (w *worker) adopt() {
+	g := w.p.gen.Load()
+	if g == w.view.generation {
+		return
+	}
+	v := &view{generation: g, routes: make([]routeView, len(g.routes))}
+	for _, c := range g.clusters {
+		v.balancers = append(v.balancers, upstream.NewBalancer(w.random.Uint64()))
+		v.shadowing = append(v.shadowing, upstream.NewBalancer(w.random.Uint64()))
+		counters := w.clusters[c.StatName]
+		if counters == nil {
+			counters = &clusterCounters{}
+			w.clusters[c.StatName] = counters
+		}
+		v.counters = append(v.counters, counters)
+	}
+	w.ledger.Retire()
+	for id, r := range g.routes {
+		row := w.ledger.Route(r.Key)
+		v.routes[id].row = row
+		for i, p := range g.policies[id] {
+			v.routes[id].mirrors = append(v.routes[id].mirrors, row.Mirror(mirrorName(g.policies[id], i), p.Mirror.Share()))
+		}
+	}
+	w.view = v
+	w.primary.Serve(g.clusters)
+	w.shadows.Serve(g.clusters)
+}
+
+// mirrorName is the cluster of the i-th mirror, told apart where a route
+// mirrors to the same cluster twice.
+func mirrorName(all []*mirror.Policy, i int) string {
+	name, n := all[i].Mirror.Name, 1
+	for _, p := range all[:i] {
+		if p.Mirror.Name == name {
+			n++
+		}
+	}
+	if n > 1 {
+		return fmt.Sprintf("%s#%d", name, n)
+	}
+	return name
+}
+
+// accept starts a session on a connection that was taken by the listener.
+func (w *worker) accept(listener string, c *loop.Conn) {
+	s := &session{w: w, conn: c, listener: listener}
+	if l := w.current().listeners[listener]; l != nil && l.useOriginalDst {
+		if dst, ok := c.OriginalDst(); ok {
+			s.original = dst
+		}
+	}
+	w.sessions[s] = struct{}{}
+	s.task = w.loop.Go(s)
+	c.Bind(s.task)
+}
+
+// wakeIdle makes sessions look whether they ought to end.
+func (w *worker) wakeIdle() {
+	for s := range w.sessions {
+		s.task.Wake()
+	}
+}
+
+// dateNow is the value of a Date field (RFC 9110, section 6.6.1).
+func (w *worker) dateNow() []byte {
+	now := w.loop.Wall(w.loop.Now())
+	if s := now.Unix(); s != w.dateAt {
+		w.dateAt = s
+		now.UTC().AppendFormat(w.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+	}
+	return w.date[:]
+}
+
+// requestID appends a random UUID (RFC 9562, version 4).
+func (w *worker) requestID(dst []byte) []byte {
+	const hex = "0123456789abcdef"
+	hi, lo := w.random.Uint64(), w.random.Uint64()
+	hi = hi&^0xf000 | 0x4000
+	lo = lo&^(3<<62) | 2<<62
+	for i := range 16 {
+		if i == 8 || i == 12 {
+			dst = append(dst, '-')
+		}
+		dst = append(dst, hex[hi>>(60-4*i)&15])
+	}
+	for i := range 16 {
+		if i == 0 || i == 4 {
+			dst = append(dst, '-')
+		}
+		dst = append(dst, hex[lo>>(60-4*i)&15])
+	}
+	return dst
+}
+
+// since is the time that has passed since an earlier moment of the loop.
+func (w *worker) since(t loop.Time) time.Duration { return time.Duration(w.loop.Now() - t) }
