@@ -1,0 +1,260 @@
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"github.com/sundog-mesh/sundog/internal/config"
+	"github.com/sundog-mesh/sundog/internal/envoy"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	istio "istio.io/api/networking/v1alpha3"
+)
+
+type gatewayObject = config.Object[*istio.Gateway]
+
+// A gatewayPort is a port that gateways of this proxy listen on, with the
+// servers of all of them.
+type gatewayPort struct {
+	number  uint32
+	bind    string // as the gateways say; empty: all interfaces
+	servers []gatewayServer
+}
+
+type gatewayServer struct {
+	gateway string // "namespace/name"
+	object  *gatewayObject
+	server  *istio.Server
+}
+
+func (g *gatewayPort) listenerName() string {
+	if g.bind == "" {
+		return "0.0.0.0_" + portString(g.number)
+	}
+	return g.bind + "_" + portString(g.number)
+}
+
+func (g *gatewayPort) routeName() string {
+	if g.bind == "" {
+		return "http." + portString(g.number)
+	}
+	return "http." + portString(g.number) + "." + g.bind
+}
+
+// mergeGateways fills gateways from the Gateways whose selector fits.
+func (t *translator) mergeGateways() {
+	if t.opt.Gateway == nil {
+		return
+	}
+	for _, o := range t.set.Gateways {
+		if !selects(o.Spec.GetSelector(), t.opt.Gateway) {
+			t.report(o.Problem(config.Note, "spec.selector", "is not that of this gateway: its servers do not listen here",
+				"say with --gateway which gateway this is"))
+			continue
+		}
+		for i, s := range o.Spec.GetServers() {
+			if t.servable(o, i, s) {
+				g := t.gatewayPort(s.GetPort().GetNumber(), s.GetBind())
+				g.servers = append(g.servers, gatewayServer{gateway: o.Namespace + "/" + o.Name, object: o, server: s})
+			}
+		}
+	}
+	slices.SortFunc(t.gateways, func(a, b *gatewayPort) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.bind, b.bind))
+	})
+	for _, p := range t.opt.Publish {
+		if !slices.ContainsFunc(t.gateways, func(g *gatewayPort) bool { return g.number == p.GatewayPort }) {
+			t.report(config.Problem{
+				Severity: config.Warning, Field: fmt.Sprintf("--publish %s", p),
+				Message: fmt.Sprintf("no HTTP server of a gateway has the port %d", p.GatewayPort),
+				Hint:    "give the port as the Gateway has it after the last colon",
+			})
+		}
+	}
+}
+
+// String is the flag's value.
+func (p Publish) String() string {
+	s := fmt.Sprintf("%d:%d", p.Port, p.GatewayPort)
+	if strings.Contains(p.Host, ":") {
+		return "[" + p.Host + "]:" + s
+	}
+	if p.Host != "" {
+		return p.Host + ":" + s
+	}
+	return s
+}
+
+func (t *translator) gatewayPort(number uint32, bind string) *gatewayPort {
+	for _, g := range t.gateways {
+		if g.number == number && g.bind == bind {
+			return g
+		}
+	}
+	g := &gatewayPort{number: number, bind: bind}
+	t.gateways = append(t.gateways, g)
+	return g
+}
+
+// servable reports whether a server is one that can be served so far.
+func (t *translator) servable(o *gatewayObject, i int, s *istio.Server) bool {
+	field := fmt.Sprintf("spec.servers[%d].port.protocol", i)
+	switch proto := strings.ToUpper(s.GetPort().GetProtocol()); proto {
+	case "HTTP":
+		return true
+	case "HTTP2", "GRPC", "GRPC-WEB":
+		t.report(o.Problem(config.Warning, field, proto+" is served as HTTP/1.1: HTTP/2 is not done yet", "clients must speak HTTP/1.1"))
+		return true
+	default:
+		t.report(o.Problem(config.Warning, field, proto+" servers are understood but not done yet: this one does not listen", "add a server with protocol HTTP"))
+		return false
+	}
+}
+
+// addGateways adds the listener and the route configuration of each port.
+func (t *translator) addGateways(s *envoy.Snapshot) {
+	for _, g := range t.gateways {
+		s.Listeners = append(s.Listeners, t.gatewayListener(g))
+		s.Routes = append(s.Routes, &route.RouteConfiguration{
+			Name:                           g.routeName(),
+			VirtualHosts:                   t.gatewayHosts(g),
+			ValidateClusters:               wrapperspb.Bool(false),
+			MaxDirectResponseBodySizeBytes: uint32Value(maxDirectResponse),
+			IgnorePortInHostMatching:       true,
+		})
+	}
+}
+
+// A gatewayHost is a virtual host of a gateway port while it is put together.
+type gatewayHost struct {
+	domains  []string
+	routers  []string // what its routes come from, to find hosts that share them
+	routes   []*route.Route
+	redirect bool // plain requests are sent to https
+}
+
+// gatewayHosts are the virtual hosts of a port: for each pair of a server's
+// host and a VirtualService's host the narrower of the two.
+func (t *translator) gatewayHosts(g *gatewayPort) []*route.VirtualHost {
+	hosts := make(map[string]*gatewayHost)
+	at := func(host string) *gatewayHost {
+		h := hosts[host]
+		if h == nil {
+			h = &gatewayHost{domains: []string{host}}
+			hosts[host] = h
+		}
+		return h
+	}
+	for _, s := range g.servers {
+		redirect := s.server.GetTls().GetHttpsRedirect()
+		for _, r := range t.routers {
+			if !r.bound(s.gateway) {
+				continue
+			}
+			common := intersection(s.hostsFor(r.object.Namespace), r.hosts)
+			if len(common) == 0 {
+				continue
+			}
+			routes := t.routes(r, g.number, s.gateway)
+			for _, host := range common {
+				h := at(host)
+				h.routes = append(h.routes, routes...)
+				h.routers = append(h.routers, s.gateway+" "+r.object.String())
+				h.redirect = h.redirect || redirect
+			}
+		}
+		if redirect {
+			for _, host := range s.server.GetHosts() {
+				at(serverHost(host)).redirect = true
+			}
+		}
+	}
+	return t.finishGatewayHosts(g, hosts)
+}
+
+// finishGatewayHosts merges hosts that share their routes and puts routes that
+// take everything last.
+func (t *translator) finishGatewayHosts(g *gatewayPort, hosts map[string]*gatewayHost) []*route.VirtualHost {
+	if len(hosts) == 0 {
+		return []*route.VirtualHost{{Name: hostPort("blackhole", g.number), Domains: []string{"*"}}}
+	}
+	var merged []*gatewayHost
+	same := make(map[string]*gatewayHost)
+	for _, host := range sortedHosts(hosts) {
+		h := hosts[host]
+		key := fmt.Sprint(h.redirect, strings.Join(h.routers, "\n"))
+		if first := same[key]; first != nil {
+			first.domains = append(first.domains, host)
+			continue
+		}
+		same[key] = h
+		merged = append(merged, h)
+	}
+	var out []*route.VirtualHost
+	for _, h := range merged {
+		slices.SortStableFunc(h.routes, func(a, b *route.Route) int { return compareBools(catchAll(a.Match), catchAll(b.Match)) })
+		v := &route.VirtualHost{
+			Name: hostPort(h.domains[0], g.number), Domains: h.domains, Routes: h.routes,
+			IncludeRequestAttemptCount: t.countAttempts(),
+		}
+		if h.redirect {
+			v.RequireTls = route.VirtualHost_ALL
+		}
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b *route.VirtualHost) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func sortedHosts(hosts map[string]*gatewayHost) []string {
+	var out []string
+	for h := range hosts {
+		out = append(out, h)
+	}
+	slices.SortFunc(out, compareHosts)
+	return out
+}
+
+// serverHost is a server's host without the namespace before its slash.
+func serverHost(host string) string {
+	if _, h, ok := strings.Cut(host, "/"); ok {
+		host = h
+	}
+	return strings.ToLower(host)
+}
+
+// hostsFor are the hosts that the server offers to VirtualServices of a
+// namespace: "ns/host", "./host" and "*/host" limit who may have them.
+func (s gatewayServer) hostsFor(namespace string) []string {
+	var out []string
+	for _, host := range s.server.GetHosts() {
+		if ns, _, ok := strings.Cut(host, "/"); ok && ns != "*" && ns != namespace && (ns != "." || s.object.Namespace != namespace) {
+			continue
+		}
+		out = append(out, serverHost(host))
+	}
+	return out
+}
+
+// intersection has, for each pair of hosts that overlap, the narrower one.
+func intersection(server, router []string) []string {
+	var out []string
+	add := func(h string) {
+		if !slices.Contains(out, h) {
+			out = append(out, h)
+		}
+	}
+	for _, s := range server {
+		for _, r := range router {
+			if covers(s, r) {
+				add(r)
+			} else if covers(r, s) {
+				add(s)
+			}
+		}
+	}
+	slices.SortFunc(out, compareHosts)
+	return out
+}

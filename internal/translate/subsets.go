@@ -1,0 +1,211 @@
+package translate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sundog-mesh/sundog/internal/config"
+	istio "istio.io/api/networking/v1alpha3"
+)
+
+type ruleObject = config.Object[*istio.DestinationRule]
+
+// hostRules are the DestinationRules of one host, by their namespace.
+type hostRules map[string]*rule
+
+// A rule is what the DestinationRules of one namespace say about one host.
+type rule struct {
+	objects []*ruleObject
+	policy  *istio.TrafficPolicy // nil: none
+	subsets []*subset
+}
+
+// A subset names those endpoints of a host that carry its labels.
+type subset struct {
+	name   string
+	labels map[string]string
+	policy *istio.TrafficPolicy
+	object *ruleObject
+	field  string // "spec.subsets[0]"
+}
+
+func (r *rule) subset(name string) *subset {
+	if r == nil {
+		return nil
+	}
+	for _, s := range r.subsets {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+func (r *rule) subsetList() string {
+	var names []string
+	for _, s := range r.subsets {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// indexRules fills rules. Several rules for a host in one namespace are merged
+// as Istio does it: the first traffic policy counts, the subsets add up.
+func (t *translator) indexRules() {
+	t.rules = make(map[string]hostRules)
+	t.ruleCache = make(map[*service]*rule)
+	for _, o := range t.set.DestinationRules {
+		if !t.visible(o.Spec.GetExportTo(), o.Namespace) {
+			continue
+		}
+		host := t.fqdn(o.Spec.GetHost(), o.Namespace)
+		byNamespace := t.rules[host]
+		if byNamespace == nil {
+			byNamespace = hostRules{}
+			t.rules[host] = byNamespace
+			if wildcard(host) {
+				t.wildRules = append(t.wildRules, host)
+			}
+		}
+		r := byNamespace[o.Namespace]
+		if r == nil {
+			r = &rule{}
+			byNamespace[o.Namespace] = r
+		}
+		t.mergeRule(r, o)
+		t.checkRuleHost(o, host)
+	}
+	slices.SortFunc(t.wildRules, compareHosts)
+}
+
+func (t *translator) mergeRule(r *rule, o *ruleObject) {
+	if len(r.objects) > 0 && o.Spec.GetTrafficPolicy() != nil && r.policy != nil {
+		t.report(o.Problem(config.Warning, "spec.trafficPolicy",
+			fmt.Sprintf("%s has a traffic policy for the same host; this one is not used", r.objects[0]),
+			"keep the policies of a host in one DestinationRule"))
+	}
+	r.objects = append(r.objects, o)
+	if r.policy == nil {
+		r.policy = o.Spec.GetTrafficPolicy()
+	}
+	for i, s := range o.Spec.GetSubsets() {
+		field := fmt.Sprintf("spec.subsets[%d]", i)
+		if first := r.subset(s.GetName()); first != nil {
+			if first.object != o { // within one object the loader reports it
+				t.report(o.Problem(config.Warning, field+".name",
+					fmt.Sprintf("%s has a subset %s for the same host; this one is not used", first.object, s.GetName()),
+					"rename one of the two"))
+			}
+			continue
+		}
+		r.subsets = append(r.subsets, &subset{
+			name: s.GetName(), labels: s.GetLabels(), policy: s.GetTrafficPolicy(), object: o, field: field,
+		})
+	}
+}
+
+// checkRuleHost warns of a rule for a host that nobody has.
+func (t *translator) checkRuleHost(o *ruleObject, host string) {
+	if t.byHost[host] != nil {
+		return
+	}
+	if wildcard(host) {
+		for _, s := range t.services {
+			if covers(host, s.host) {
+				return
+			}
+		}
+	}
+	t.report(o.Problem(config.Warning, "spec.host", "no service has the host "+host+"; the rule has no effect", t.hostHint(host, o.Namespace)))
+}
+
+// rule is the one that applies to the service: of the proxy's namespace, else
+// of the service's own, else of the root namespace; the exact host before
+// wildcards. Nil when there is none.
+func (t *translator) rule(s *service) *rule {
+	r, ok := t.ruleCache[s]
+	if !ok {
+		r = t.findRule(s)
+		t.ruleCache[s] = r
+	}
+	return r
+}
+
+func (t *translator) findRule(s *service) *rule {
+	for _, namespace := range []string{t.opt.Namespace, s.namespace, t.rootNamespace()} {
+		if r := t.rules[s.host]; r != nil && r[namespace] != nil {
+			return r[namespace]
+		}
+		for _, wild := range t.wildRules {
+			if covers(wild, s.host) && t.rules[wild][namespace] != nil {
+				return t.rules[wild][namespace]
+			}
+		}
+	}
+	return nil
+}
+
+func (t *translator) rootNamespace() string {
+	if root := t.mesh.GetRootNamespace(); root != "" {
+		return root
+	}
+	return "istio-system"
+}
+
+// checkRules warns of rules that another rule, or their namespace, keeps from
+// being used. It comes after the clusters, which have looked up every rule.
+func (t *translator) checkRules() {
+	used := make(map[*rule]bool)
+	for _, r := range t.ruleCache {
+		used[r] = true
+	}
+	for host, byNamespace := range t.rules {
+		known := slices.ContainsFunc(t.services, func(s *service) bool { return s.host == host || wildcard(host) && covers(host, s.host) })
+		for _, r := range byNamespace {
+			if used[r] || !known {
+				continue
+			}
+			for _, o := range r.objects {
+				t.report(o.Problem(config.Warning, "spec.host",
+					"the rule has no effect: another rule is used for "+host,
+					fmt.Sprintf("rules of the namespace %s come first, then those of the service's own namespace, then those of %s",
+						t.opt.Namespace, t.rootNamespace())))
+			}
+		}
+	}
+}
+
+// settings are what a policy says of one port that is done so far.
+type settings struct {
+	loadBalancer *istio.LoadBalancerSettings
+	pool         *istio.ConnectionPoolSettings
+}
+
+// settings of one port of a service or of one of its subsets. A later and
+// narrower policy wins, and settings for a port stand in for all of the policy
+// that has them.
+func (r *rule) settings(port uint32, sub *subset) settings {
+	var out settings
+	if r == nil {
+		return out
+	}
+	policies := []*istio.TrafficPolicy{r.policy}
+	if sub != nil {
+		policies = append(policies, sub.policy)
+	}
+	for _, p := range policies {
+		if p.GetLoadBalancer() != nil {
+			out.loadBalancer = p.GetLoadBalancer()
+		}
+		if p.GetConnectionPool() != nil {
+			out.pool = p.GetConnectionPool()
+		}
+		for _, level := range p.GetPortLevelSettings() {
+			if level.GetPort().GetNumber() == port {
+				out = settings{loadBalancer: level.GetLoadBalancer(), pool: level.GetConnectionPool()}
+			}
+		}
+	}
+	return out
+}
