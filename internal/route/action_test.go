@@ -247,7 +247,9 @@ func TestRetryStatus(t *testing.T) {
 		for i, line := range append(test.yes[:len(test.yes):len(test.yes)], test.no...) {
 			parts := strings.Split(line, "|")
 			h := request("GET a/", parts[1:]...)
-			fmt.Sscan(parts[0], &h.Status)
+			if _, err := fmt.Sscan(parts[0], &h.Status); err != nil {
+				t.Fatal(err)
+			}
 			if got, want := r.Forward.Retry.RetryStatus(h.Status, h), i < len(test.yes); got != want {
 				t.Errorf("{%s} on %q: %v, want %v", test.policy, line, got, want)
 			}

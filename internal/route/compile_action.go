@@ -152,6 +152,9 @@ func (c *compiler) index(name string) int {
 	if i, ok := c.cluster(name); ok {
 		return i
 	}
+	if c.config.GetValidateClusters().GetValue() {
+		c.fail("cluster", "%q is not there, and validate_clusters is set", name)
+	}
 	return -1
 }
 

@@ -132,6 +132,9 @@ virtual_hosts:
 - name: two
   domains: [a.*.com, '*', '*']
   cors: {}
+  routes:
+  - {match: {prefix: /}, route: {cluster: unknown}}
+validate_clusters: true
 `), clusters)
 	if err == nil {
 		t.Fatal("no error")
@@ -139,6 +142,7 @@ virtual_hosts:
 	for _, want := range []string{
 		`virtual host "one": routes[0]: action:`, `"A.com" is there twice`, `"a.*.com": one asterisk`,
 		`"*" is there twice`, `virtual host "two": cors: is not supported`,
+		`cluster: "unknown" is not there`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)

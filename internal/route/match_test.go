@@ -76,6 +76,7 @@ func TestMatchers(t *testing.T) {
 		{"prefix: /a, case_sensitive: false", []string{"GET /A", "GET /aB"}, []string{"GET /b"}},
 		{"path: /a", []string{"GET /a", "GET /a?q=/b", "GET /a#f"}, []string{"GET /a/", "GET /A"}},
 		{"path: /aB, case_sensitive: false", []string{"GET /Ab"}, []string{"GET /abc"}},
+		{"path: /É, case_sensitive: false", []string{"GET /É"}, []string{"GET /é"}},
 		{"path_separated_prefix: /a", []string{"GET /a", "GET /a/", "GET /a/b", "GET /a?x"}, []string{"GET /ab", "GET /"}},
 		{"safe_regex: {regex: '/a|/ab'}", []string{"GET /a", "GET /ab", "GET /ab?c"}, []string{"GET /abc", "GET /x/a"}},
 		{"safe_regex: {regex: '/(?i)b.*'}", []string{"GET /B", "GET /bc"}, []string{"GET /a", "GET /"}},

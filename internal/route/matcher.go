@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/sundog-mesh/sundog/internal/traffic"
@@ -300,4 +299,5 @@ func fullRegex(expr string) (re *regexp.Regexp, literal string, err error) {
 	return re, literal, nil
 }
 
-func lower(s string) string { return strings.ToLower(s) }
+// lower turns ASCII to lower case and leaves all else alone, as look-ups do.
+func lower(s string) string { return string(appendLower(nil, []byte(s))) }

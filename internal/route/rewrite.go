@@ -15,7 +15,7 @@ import (
 // The order is Envoy's: the weighted cluster first, then the route, its
 // virtual host and the route configuration, so that the least specific level
 // wins; with most_specific_header_mutations_wins the last three are turned
-// round. x-envoy-original-path and x-envoy-original-host keep what a rewrite
+// round. ctx is never nil. x-envoy-original-path and x-envoy-original-host keep what a rewrite
 // replaced.
 func (r *Route) RewriteRequest(h *traffic.Head, wc *WeightedCluster, ctx *Context) {
 	f := r.Forward
