@@ -1,0 +1,142 @@
+package sundog_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sundog-mesh/sundog/"
+
+// mayImport is who of the project may import whom. A package that is not here
+// may import nothing of the project.
+var mayImport = map[string][]string{
+	"cmd/sundog":             {"internal/cli"},
+	"internal/admin":         {"internal/envoy", "internal/mirror", "internal/proxy"},
+	"internal/cli":           {"*"},
+	"internal/config":        {"internal/config/strict"},
+	"internal/config/strict": {},
+	"internal/demo": {
+		"examples", "internal/admin", "internal/config", "internal/envoy", "internal/mirror", "internal/proxy",
+		"internal/telemetry", "internal/traffic", "internal/translate",
+	},
+	"internal/envoy":  {},
+	"internal/http1":  {"internal/traffic"},
+	"internal/loop":   {},
+	"internal/mirror": {"internal/http1", "internal/loop", "internal/route", "internal/traffic", "internal/upstream"},
+	"internal/proxy": {
+		"internal/envoy", "internal/http1", "internal/loop", "internal/mirror", "internal/route", "internal/traffic", "internal/upstream",
+	},
+	"internal/route":     {"internal/traffic"},
+	"internal/telemetry": {"internal/envoy", "internal/mirror", "internal/proxy", "internal/traffic"},
+	"internal/traffic":   {},
+	"internal/translate": {"internal/config", "internal/envoy"},
+	"internal/upstream":  {"internal/loop"},
+}
+
+// only says which packages alone may import a module.
+var only = map[string][]string{
+	"istio.io/":                       {"internal/config", "internal/config/strict", "internal/translate"},
+	"k8s.io/":                         {"internal/config", "internal/config/strict", "internal/translate"},
+	"github.com/prometheus/":          {"internal/telemetry"},
+	"github.com/spf13/":               {"internal/cli"},
+	"github.com/mccutchen/go-httpbin": {"internal/demo"},
+}
+
+// standardOnly are the packages that import nothing but the standard library.
+var standardOnly = []string{"internal/traffic"}
+
+type source struct {
+	dir  string // "internal/http1"
+	name string
+	file *ast.File
+	test bool
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "tools" || strings.HasPrefix(d.Name(), ".") && name != ".") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		all = append(all, source{path.Dir(filepath.ToSlash(name)), name, f, strings.HasSuffix(name, "_test.go")})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestImports(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own, ok := strings.CutPrefix(imported, module); ok {
+				allowed := mayImport[s.dir]
+				if !slices.Contains(allowed, own) && !slices.Contains(allowed, "*") {
+					t.Errorf("%s imports %s; see mayImport and ARCHITECTURE.md", s.name, own)
+				}
+				continue
+			}
+			for prefix, who := range only {
+				if strings.HasPrefix(imported, prefix) && !slices.Contains(who, s.dir) {
+					t.Errorf("%s imports %s, which is for %v alone", s.name, imported, who)
+				}
+			}
+			if slices.Contains(standardOnly, s.dir) && strings.Contains(imported, ".") {
+				t.Errorf("%s imports %s; the package is for the standard library only", s.name, imported)
+			}
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	has := map[string]bool{}
+	for _, s := range sources(t) {
+		if !s.test {
+			has[s.dir] = has[s.dir] || s.file.Doc != nil
+		}
+	}
+	for dir, ok := range has {
+		if !ok {
+			t.Errorf("%s has no package comment", dir)
+		}
+	}
+}
+
+// TestNoInit keeps work out of program start-up.
+func TestNoInit(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				t.Errorf("%s has an init function", s.name)
+			}
+		}
+	}
+}
