@@ -3,26 +3,26 @@ module github.com/sundog-mesh/sundog
 go 1.26.0
 
 require (
-	github.com/dchest/siphash v1.2.3
-	github.com/envoyproxy/go-control-plane/envoy v1.40.0
-	github.com/fsnotify/fsnotify v1.10.1
-	github.com/google/go-cmp v0.7.0
-	github.com/mccutchen/go-httpbin/v2 v2.26.0
-	github.com/prometheus/client_golang v1.25.0
-	github.com/prometheus/common v0.72.0
-	github.com/rogpeppe/go-internal v1.16.0
-	github.com/spf13/cobra v1.10.2
-	go.uber.org/goleak v1.3.0
-	go.yaml.in/yaml/v3 v3.0.6
-	golang.org/x/net v0.59.0
-	golang.org/x/sync v0.24.0
-	golang.org/x/sys v0.49.0
-	google.golang.org/protobuf v1.36.12
-	istio.io/api v1.31.1
-	istio.io/client-go v1.31.1
-	k8s.io/api v0.36.1
-	pgregory.net/rapid v1.3.0
-	sigs.k8s.io/yaml v1.6.0
+	github.com/dchest/siphash v1.2.3 // the keyed hash that decides which requests are mirrored
+	github.com/envoyproxy/go-control-plane/envoy v1.40.0 // Envoy's API: the snapshot is made of it
+	github.com/fsnotify/fsnotify v1.10.1 // tells when configuration files change
+	github.com/google/go-cmp v0.7.0 // tests: readable differences
+	github.com/mccutchen/go-httpbin/v2 v2.26.0 // the real httpbin services of the demo
+	github.com/prometheus/client_golang v1.25.0 // metrics
+	github.com/rogpeppe/go-internal v1.16.0 // tests: scripts for the command line
+	github.com/spf13/cobra v1.10.2 // the command line
+	github.com/spf13/pflag v1.0.10 // flag values of our own for the command line
+	go.uber.org/goleak v1.3.0 // tests: no goroutine is left behind
+	go.yaml.in/yaml/v3 v3.0.6 // YAML with line numbers
+	golang.org/x/net v0.59.0 // validity of header fields; tests: an oracle for the codec
+	golang.org/x/sync v0.24.0 // runs the parts of the program together
+	golang.org/x/sys v0.49.0 // epoll and sockets
+	google.golang.org/protobuf v1.36.12 // the snapshot, and strict checks against descriptors
+	istio.io/api v1.31.1 // Istio's types
+	k8s.io/api v0.36.1 // Kubernetes' types
+	k8s.io/apimachinery v0.36.1 // Kubernetes' metadata and quantities
+	pgregory.net/rapid v1.3.0 // tests: properties
+	sigs.k8s.io/yaml v1.6.0 // tests: YAML as kubectl reads it
 )
 
 require (
@@ -41,8 +41,8 @@ require (
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/planetscale/vtprotobuf v0.6.1-0.20240319094008-0393e58bdf10 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
+	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
-	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
 	golang.org/x/text v0.42.0 // indirect
@@ -50,7 +50,6 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20260720211330-0afa2a65878a // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260720211330-0afa2a65878a // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
-	k8s.io/apimachinery v0.36.1 // indirect
 	k8s.io/klog/v2 v2.140.0 // indirect
 	k8s.io/kube-openapi v0.0.0-20260317180543-43fb72c5454a // indirect
 	k8s.io/utils v0.0.0-20260210185600-b8788abfbbc2 // indirect

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+)
+
+// mirrorFlags are the flags that take the place of a configuration.
+type mirrorFlags struct {
+	listen           string
+	primary          string
+	shadows          []string
+	percent          float64
+	accessLog        string
+	shadowHostSuffix bool
+}
+
+func newMirror(s Streams) *cobra.Command {
+	var flags mirrorFlags
+	var serve serveFlags
+	cmd := &cobra.Command{
+		Use:   "mirror --listen ADDRESS --primary URL --shadow URL...",
+		Short: "Mirror one service to others, without any YAML",
+		Long: `Mirror forwards every request on --listen to --primary, and sends copies of
+--percent of them to each --shadow. The client gets the primary's answers.
+
+The primary gets the Host that the client sent, as Envoy forwards it; a shadow
+gets it with -shadow appended, unless --shadow-host-suffix=false.`,
+		Example: `  sundog mirror --listen 127.0.0.1:8080 --primary http://127.0.0.1:9001 --shadow http://127.0.0.1:9002
+
+  # a tenth of the requests to two candidates, with a line for each copy
+  sundog mirror --listen :8080 --primary http://app:9000 --shadow http://a:9000 --shadow http://b:9000 \
+    --percent 10 --access-log - --shadow-log
+
+  # what became of the copies
+  curl http://127.0.0.1:15000/ledger`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			snapshot, err := flags.snapshot()
+			if err != nil {
+				return err
+			}
+			srv, err := newServer(s, serve, "--listen")
+			if err != nil {
+				return err
+			}
+			return srv.run(cmd.Context(), func() error { return srv.apply(snapshot) }, nil)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&flags.listen, "listen", "", "`ADDRESS` to serve on, [HOST]:PORT")
+	fs.StringVar(&flags.primary, "primary", "", "`URL` of the service that answers, http://HOST[:PORT]")
+	fs.StringArrayVar(&flags.shadows, "shadow", nil, "`URL` of a service that gets copies; repeatable")
+	fs.Float64Var(&flags.percent, "percent", 100, "share of the requests to copy, 0 to 100")
+	fs.StringVar(&flags.accessLog, "access-log", "", "`FILE` for the access log, in Envoy's format, - for stdout")
+	fs.BoolVar(&flags.shadowHostSuffix, "shadow-host-suffix", true, "append -shadow to the Host of shadows")
+	serve.add(fs)
+	return cmd
+}
+
+// target is a service by its URL.
+type target struct {
+	host string
+	port uint32
+	ip   bool // host is an address, not a name
+}
+
+func parseTarget(flag, raw string) (target, error) {
+	const example = "write it as http://HOST:PORT, like http://127.0.0.1:9001"
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.Hostname() == "" {
+		return target{}, usageError(fmt.Errorf("%s %q is not a URL", flag, raw), example)
+	}
+	switch {
+	case u.Scheme == "https":
+		return target{}, usageError(fmt.Errorf("%s %q: https to a service is not supported yet", flag, raw), example)
+	case u.Scheme != "http":
+		return target{}, usageError(fmt.Errorf("%s %q: the scheme is not http", flag, raw), example)
+	case u.User != nil:
+		return target{}, usageError(fmt.Errorf("%s has a user in its URL, which nothing would use", flag), example)
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return target{}, usageError(fmt.Errorf("%s %q: a path has no use here, requests keep their own", flag, raw), example)
+	}
+	t := target{host: u.Hostname(), port: 80}
+	if p := u.Port(); p != "" {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return target{}, usageError(fmt.Errorf("%s %q: %s is not a port", flag, raw, p), example)
+		}
+		t.port = uint32(n)
+	}
+	_, err = netip.ParseAddr(t.host)
+	t.ip = err == nil
+	return t, nil
+}
+
+// parseListen reads [HOST]:PORT, where HOST is an address.
+func parseListen(s string) (target, error) {
+	const example = "write it as ADDRESS:PORT, like 127.0.0.1:8080, or :8080 for all interfaces"
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return target{}, usageError(fmt.Errorf("--listen %q is not an address with a port", s), example)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return target{}, usageError(fmt.Errorf("--listen %q: %q is not a port", s, port), example)
+	}
+	switch host {
+	case "":
+		host = "0.0.0.0"
+	case "localhost":
+		host = "127.0.0.1"
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return target{}, usageError(fmt.Errorf("--listen %q: %q is not an IP address", s, host), example)
+	}
+	return target{host: host, port: uint32(n), ip: true}, nil
+}
+
+// check refuses flags that are missing or make no sense.
+func (f *mirrorFlags) check() error {
+	switch {
+	case f.listen == "":
+		return usageError(errors.New("--listen is missing"), "name the address to serve on, like --listen 127.0.0.1:8080")
+	case f.primary == "":
+		return usageError(errors.New("--primary is missing"), "name the service that answers, like --primary http://127.0.0.1:9001")
+	case len(f.shadows) == 0:
+		return usageError(errors.New("--shadow is missing"), "name a service that gets copies, like --shadow http://127.0.0.1:9002")
+	case !utf8.ValidString(f.listen + f.primary + strings.Join(f.shadows, "") + f.accessLog):
+		return usageError(errors.New("a flag's value is not UTF-8"), "addresses, URLs and file names must be")
+	case !(f.percent >= 0 && f.percent <= 100):
+		return usageError(fmt.Errorf("--percent %v is not between 0 and 100", f.percent), "100 copies every request, 0.5 one in two hundred")
+	}
+	return nil
+}

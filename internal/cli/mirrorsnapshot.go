@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	fileal "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/sundog-mesh/sundog/internal/envoy"
+)
+
+// mirrorName names the listener's routes, its virtual host and its route.
+const mirrorName = "mirror"
+
+// snapshot is the configuration that the flags stand for: one listener, one
+// route to the cluster "primary", and a mirror policy for each shadow's.
+func (f *mirrorFlags) snapshot() (*envoy.Snapshot, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	listen, err := parseListen(f.listen)
+	if err != nil {
+		return nil, err
+	}
+	primary, err := parseTarget("--primary", f.primary)
+	if err != nil {
+		return nil, err
+	}
+	s := &envoy.Snapshot{Clusters: []*cluster.Cluster{targetCluster("primary", primary)}}
+	action := &route.RouteAction{
+		ClusterSpecifier: &route.RouteAction_Cluster{Cluster: "primary"},
+		Timeout:          durationpb.New(0), // the client decides how long it waits
+	}
+	for i, raw := range f.shadows {
+		shadow, err := parseTarget("--shadow", raw)
+		if err != nil {
+			return nil, err
+		}
+		name := "shadow"
+		if len(f.shadows) > 1 {
+			name = fmt.Sprintf("shadow-%d", i+1)
+		}
+		s.Clusters = append(s.Clusters, targetCluster(name, shadow))
+		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, f.policy(name))
+	}
+	s.Routes = []*route.RouteConfiguration{{
+		Name: mirrorName,
+		VirtualHosts: []*route.VirtualHost{{
+			Name: mirrorName, Domains: []string{"*"},
+			Routes: []*route.Route{{
+				Name:   mirrorName,
+				Match:  &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: "/"}},
+				Action: &route.Route_Route{Route: action},
+			}},
+		}},
+	}}
+	s.Listeners = []*listener.Listener{f.listener(listen)}
+	s.Sort()
+	return s, nil
+}
+
+// policy copies the share to a cluster, in units of a ten thousandth of a
+// percent.
+func (f *mirrorFlags) policy(name string) *route.RouteAction_RequestMirrorPolicy {
+	return &route.RouteAction_RequestMirrorPolicy{
+		Cluster: name,
+		RuntimeFraction: &core.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{
+			Numerator: uint32(math.Round(f.percent * 10_000)), Denominator: typev3.FractionalPercent_MILLION,
+		}},
+		DisableShadowHostSuffixAppend: !f.shadowHostSuffix,
+	}
+}
+
+func targetCluster(name string, t target) *cluster.Cluster {
+	c := &cluster.Cluster{
+		Name:                 name,
+		ClusterDiscoveryType: &cluster.Cluster_Type{Type: cluster.Cluster_STRICT_DNS},
+		ConnectTimeout:       durationpb.New(10 * time.Second),
+		LbPolicy:             cluster.Cluster_LEAST_REQUEST,
+		LoadAssignment: &endpoint.ClusterLoadAssignment{
+			ClusterName: name,
+			Endpoints: []*endpoint.LocalityLbEndpoints{{LbEndpoints: []*endpoint.LbEndpoint{{
+				HostIdentifier: &endpoint.LbEndpoint_Endpoint{Endpoint: &endpoint.Endpoint{Address: socketAddress(t)}},
+			}}}},
+		},
+	}
+	if t.ip {
+		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_STATIC}
+	}
+	return c
+}
+
+func socketAddress(t target) *core.Address {
+	return &core.Address{Address: &core.Address_SocketAddress{SocketAddress: &core.SocketAddress{
+		Address: t.host, PortSpecifier: &core.SocketAddress_PortValue{PortValue: t.port},
+	}}}
+}
+
+func (f *mirrorFlags) listener(t target) *listener.Listener {
+	manager := &hcm.HttpConnectionManager{
+		StatPrefix: mirrorName,
+		RouteSpecifier: &hcm.HttpConnectionManager_Rds{Rds: &hcm.Rds{
+			RouteConfigName: mirrorName,
+			ConfigSource: &core.ConfigSource{
+				ConfigSourceSpecifier: &core.ConfigSource_Ads{Ads: &core.AggregatedConfigSource{}},
+				ResourceApiVersion:    core.ApiVersion_V3,
+			},
+		}},
+		HttpFilters: []*hcm.HttpFilter{{
+			Name:       "envoy.filters.http.router",
+			ConfigType: &hcm.HttpFilter_TypedConfig{TypedConfig: packed(&routerv3.Router{})},
+		}},
+		UpgradeConfigs:    []*hcm.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UseRemoteAddress:  wrapperspb.Bool(true),
+		GenerateRequestId: wrapperspb.Bool(true),
+		StreamIdleTimeout: durationpb.New(0),
+	}
+	if f.accessLog != "" {
+		path := f.accessLog
+		if path == "-" {
+			path = "/dev/stdout"
+		}
+		manager.AccessLog = []*accesslog.AccessLog{{
+			Name:       "envoy.access_loggers.file",
+			ConfigType: &accesslog.AccessLog_TypedConfig{TypedConfig: packed(&fileal.FileAccessLog{Path: path})},
+		}}
+	}
+	return &listener.Listener{
+		Name:    fmt.Sprintf("%s_%d", t.host, t.port),
+		Address: socketAddress(t),
+		FilterChains: []*listener.FilterChain{{Filters: []*listener.Filter{{
+			Name:       "envoy.filters.network.http_connection_manager",
+			ConfigType: &listener.Filter_TypedConfig{TypedConfig: packed(manager)},
+		}}}},
+	}
+}
+
+// packed puts a message into an Any.
+func packed(m proto.Message) *anypb.Any {
+	a := &anypb.Any{}
+	if err := anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true}); err != nil {
+		panic("cli: internal error: " + err.Error()) // flags with invalid UTF-8 are refused before
+	}
+	return a
+}

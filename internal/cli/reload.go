@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/sundog-mesh/sundog/internal/config"
+	"github.com/sundog-mesh/sundog/internal/envoy"
+)
+
+// reloader loads the configuration again when its files change, and keeps the
+// running one whatever is wrong with the new.
+type reloader struct {
+	src    *source
+	apply  func(*envoy.Snapshot) error
+	logger *slog.Logger
+	err    io.Writer // for problems
+
+	version string // of the snapshot that serves
+	told    string // the problems printed last
+	good    fingerprint
+	failing bool
+}
+
+// paths are the files and folders that the configuration comes from.
+func (r *reloader) paths() []string {
+	return append(r.src.flags.files[:len(r.src.flags.files):len(r.src.flags.files)], r.src.flags.meshConfig)
+}
+
+// load loads the first configuration and prints its problems. It fails if
+// there is an error among them.
+func (r *reloader) load() (*envoy.Snapshot, error) {
+	r.good = takeFingerprint(watchable(r.paths()))
+	l := r.src.load()
+	r.tell(l.problems)
+	if config.HasErrors(l.problems) {
+		return nil, errInvalid()
+	}
+	r.version = l.snapshot.Version()
+	return l.snapshot, nil
+}
+
+// reload loads the configuration again.
+func (r *reloader) reload() {
+	now := takeFingerprint(watchable(r.paths()))
+	if name, ok := r.good.emptied(now); ok {
+		r.refuse("a file is empty, so it may be half written; the running configuration stays until it is whole", "path", name)
+		return
+	}
+	l := r.src.load()
+	if !now.equal(takeFingerprint(watchable(r.paths()))) {
+		r.logger.Debug("files changed while they were read; waiting for the next change")
+		return
+	}
+	r.tell(l.problems)
+	if config.HasErrors(l.problems) {
+		r.refuse("the new configuration has errors; the running one stays")
+		return
+	}
+	version := l.snapshot.Version()
+	if version == r.version {
+		if r.failing {
+			r.logger.Info("the configuration is good again, and as it was", "version", version)
+		}
+		r.good, r.failing = now, false
+		return
+	}
+	if err := r.apply(l.snapshot); err != nil {
+		args := []any{"error", err}
+		if h := (*hinted)(nil); errors.As(err, &h) {
+			args = append(args, "hint", h.hint)
+		}
+		r.refuse("the new configuration cannot be served; the running one stays", args...)
+		return
+	}
+	r.good, r.version, r.failing = now, version, false
+	r.logger.Info("configuration reloaded", "version", version, "objects", l.objects)
+}
+
+func (r *reloader) refuse(message string, args ...any) {
+	r.failing = true
+	r.logger.Error(message, args...)
+}
+
+// tell prints problems, unless they are those that were printed last.
+func (r *reloader) tell(problems []config.Problem) {
+	var b bytes.Buffer
+	printProblems(&b, problems)
+	if b.String() == r.told {
+		return
+	}
+	r.told = b.String()
+	_, _ = r.err.Write(b.Bytes())
+}
