@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,66 +16,6 @@ import (
 	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
-
-// disagreement is a kind of message on which this package and net/http
-// differ, with the section of RFC 9110 or 9112 by which we are right. Each is
-// in docs/http1.md.
-type disagreement struct {
-	key string // our error's reason, or the start of net/http's error
-	rfc string
-	why string
-}
-
-// stricter are our reasons to refuse what net/http's ReadRequest or
-// ReadResponse takes.
-var stricter = []disagreement{
-	{"line ends with a bare LF", "9112, 2.2", "a recipient may take LF for CRLF; not to is the safe choice"},
-	{"CR without LF", "9112, 2.2", "a bare CR is invalid or becomes a space"},
-	{"folded field line", "9112, 5.2", "refuse it, or unfold it"},
-	{"white space before a field's colon", "9112, 5.1", "a server must refuse it"},
-	{"field line without a colon", "9112, 5", "it is no field line"},
-	{"control character", "9110, 5.5", "CR, LF and NUL must not pass, other control characters are invalid"},
-	{"invalid character in a field name", "9110, 5.1", "a field name is a token"},
-	{"HTTP version not supported", "9110, 15.6.6", "another major version is answered with 505"},
-	{"no Host field", "9112, 3.2", "must be answered with 400"},
-	{"a second Host field", "9112, 3.2", "must be answered with 400"},
-	{"invalid Host field", "9112, 3.2", "must be answered with 400"},
-	{"invalid authority in the request target", "9110, 4.2", "no host, or user information, is an error"},
-	{"invalid request target", "9112, 3.2", "a target is one of four forms in ASCII, of scheme http or https"},
-	{"request target with a fragment", "9112, 3.2", "no form has a fragment"},
-	{"malformed status line", "9110, 15", "a status code is between 100 and 999, after one space"},
-	{"a second Content-Length field", "9112, 6.3", "may be refused even if both are equal"},
-	{"invalid Content-Length", "9110, 8.6", "digits, and nothing that repeats them"},
-	{"both Content-Length and Transfer-Encoding", "9112, 6.1", "may be refused, and looks like smuggling"},
-	{"Transfer-Encoding in an HTTP/1.0 message", "9112, 6.1", "its framing must be taken for faulty"},
-	{"malformed Transfer-Encoding", "9112, 6.1", "one coding, of which chunked is the last"},
-	{"unknown transfer coding", "9112, 6.1", "501"},
-	{"Content-Length where there is no body", "9110, 8.6", "must not be in 1xx and 204; framing could be read two ways"},
-	{"Transfer-Encoding where there is no body", "9112, 6.1", "must not be in 1xx and 204; framing could be read two ways"},
-	{"Connection field not acceptable", "9110, 7.6.1", "a list of tokens; Envoy's bounds on what it names"},
-	{"invalid chunk size", "9112, 7.1", "hexadecimal digits and nothing else"},
-	{"invalid chunk extension", "9112, 7.1.1", "no control characters"},
-	{"chunk without its end of line", "9112, 7.1", "CRLF follows the data"},
-	{"chunk extensions too large", "9112, 7.1.1", "their total length should be limited"},
-	{"head too large", "9110, 5.4", "a limit of our own, Envoy's"},
-	{"too many fields", "9110, 5.4", "a limit of our own, Envoy's"},
-}
-
-// laxer are net/http's reasons to refuse what we take.
-var laxer = []disagreement{
-	{"malformed HTTP request \"\"", "9112, 2.2", "empty lines before a request line should be ignored"},
-	{"parse ", "9112, 3.2.1", "what a path's escapes mean is for the origin server"},
-	{"bad trailer key", "9110, 6.6.2", "Trailer announces, it does not carry; such trailers are dropped when they come"},
-	{"header line too long", "9112, 7.1.1", "the bound is on extensions in all, not on a line"},
-	{"chunked encoding contains too much non-data", "9112, 7.1.1", "the bound is Sundog's own"},
-	{"http: suspiciously long trailer", "9112, 7.1.2", "the bound is the limit for heads"},
-	{"malformed MIME header line", "9112, 5.1", "a proxy must remove white space before the colon from responses"},
-}
-
-// otherwise are messages that both take, but not for the same.
-var otherwise = []disagreement{
-	{"white space before the colon", "9112, 5.1", "a proxy must remove it from responses; net/http makes it part of the name"},
-}
 
 // verdict is what one implementation makes of a message.
 type verdict struct {
@@ -277,18 +216,4 @@ func FuzzNetHTTPResponse(f *testing.F) {
 		}
 		compareVerdicts(t, in, ourResponse(in, method), theirResponse(in, method))
 	})
-}
-
-// TestDisagreementsDocumented wants docs/http1.md to name every kind of
-// message on which we differ from net/http.
-func TestDisagreementsDocumented(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/http1.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range slices.Concat(stricter, laxer, otherwise) {
-		if !bytes.Contains(doc, []byte(d.key)) {
-			t.Errorf("docs/http1.md says nothing of %q (%s: %s)", d.key, d.rfc, d.why)
-		}
-	}
 }
