@@ -85,8 +85,11 @@ func checkLoadBalancer(r *reporter, path string, l *istio.LoadBalancerSettings) 
 	if l.LocalityLbSetting != nil && l.ZoneAwareLbSetting != nil {
 		r.errorf(path, "", "only one of localityLbSetting and zoneAwareLbSetting can be set")
 	}
-	if l.WarmupDurationSecs != nil && l.Warmup != nil { //nolint:staticcheck // deprecated by Istio, still in users' files
+	if l.WarmupDurationSecs != nil && l.Warmup != nil {
 		r.errorf(path, "", "only one of warmupDurationSecs and warmup can be set")
+	}
+	if l.GetSimple() == istio.LoadBalancerSettings_LEAST_CONN { //nolint:staticcheck // deprecated by Istio, still in users' files
+		r.warnf(path+".simple", "write LEAST_REQUEST", "LEAST_CONN is deprecated")
 	}
 	h := l.GetConsistentHash()
 	if h == nil {

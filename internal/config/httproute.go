@@ -186,13 +186,14 @@ func (h httpRoute) mirrors() {
 		checkDestination(h.r, h.path, "mirror", h.Mirror)
 	}
 	percent, percentage := h.path+".mirrorPercent", h.path+".mirrorPercentage"
-	if h.MirrorPercent != nil {
-		hint := "write mirrorPercentage: {value: " + strconv.Itoa(int(h.MirrorPercent.Value)) + "}"
+	old := h.MirrorPercent //nolint:staticcheck // deprecated by Istio, still in users' files
+	if old != nil {
+		hint := "write mirrorPercentage: {value: " + strconv.Itoa(int(old.Value)) + "}"
 		if h.MirrorPercentage != nil {
 			hint = "remove it: mirrorPercentage wins"
 		}
-		if h.MirrorPercent.Value > 100 {
-			h.r.errorf(percent, "", "mirror_percent must have a max value of 100 (it has %d)", h.MirrorPercent.Value)
+		if old.Value > 100 {
+			h.r.errorf(percent, "", "mirror_percent must have a max value of 100 (it has %d)", old.Value)
 		} else {
 			h.r.warnf(percent, hint, "mirrorPercent is deprecated")
 		}
@@ -204,7 +205,7 @@ func (h httpRoute) mirrors() {
 		for _, f := range []struct {
 			path string
 			set  bool
-		}{{percent, h.MirrorPercent != nil}, {percentage, h.MirrorPercentage != nil}} {
+		}{{percent, old != nil}, {percentage, h.MirrorPercentage != nil}} {
 			if f.set {
 				h.r.warnf(f.path, "entries of mirrors have a percentage of their own", "has no effect: the route has no mirror")
 			}

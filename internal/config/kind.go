@@ -44,7 +44,7 @@ func kinds() []kind {
 		istioKind("ServiceEntry", func(s *Set) *[]*Object[*istio.ServiceEntry] { return &s.ServiceEntries }, checkServiceEntry),
 		istioKind("WorkloadEntry", func(s *Set) *[]*Object[*istio.WorkloadEntry] { return &s.WorkloadEntries }, checkWorkloadEntry),
 		kubeKind("", "Service", func(s *Set) *[]*Object[*corev1.Service] { return &s.Services }, checkService),
-		kubeKind("", "Endpoints", func(s *Set) *[]*Object[*corev1.Endpoints] { return &s.Endpoints }, checkEndpoints),
+		kubeKind("", "Endpoints", func(s *Set) *[]*Object[*corev1.Endpoints] { return &s.Endpoints }, checkEndpoints), //nolint:staticcheck // deprecated by Kubernetes, still in users' files
 		kubeKind("", "Pod", func(s *Set) *[]*Object[*corev1.Pod] { return &s.Pods }, checkPod),
 		kubeKind("apps", "Deployment", func(s *Set) *[]*Object[*appsv1.Deployment] { return &s.Deployments }, checkDeployment),
 		kubeKind("discovery.k8s.io", "EndpointSlice", func(s *Set) *[]*Object[*discoveryv1.EndpointSlice] { return &s.EndpointSlices }, checkEndpointSlice),

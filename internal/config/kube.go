@@ -89,7 +89,7 @@ func checkTargetPort(r *reporter, field string, p intstr.IntOrString) {
 	}
 }
 
-func checkEndpoints(r *reporter, o *Object[*corev1.Endpoints]) {
+func checkEndpoints(r *reporter, o *Object[*corev1.Endpoints]) { //nolint:staticcheck // deprecated by Kubernetes, still in users' files
 	for i, s := range o.Spec.Subsets {
 		path := fmt.Sprintf("subsets[%d]", i)
 		for j, a := range s.Addresses {

@@ -30,6 +30,8 @@ virtual_hosts:
   routes:
   - match: {path: /no}
     route: {cluster: a}
+  - match: {path: /No, case_sensitive: false}
+    route: {cluster: a}
   - match: {prefix: /, case_sensitive: false, headers: [{name: many, string_match: {exact: 'a,b,d'}}]}
     route: {cluster: a}
   - match: {safe_regex: {regex: '/([a-z]+)/.*'}, headers: [{name: none, present_match: true}]}

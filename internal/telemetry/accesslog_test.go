@@ -18,6 +18,7 @@ import (
 	fileal "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	streamal "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -231,5 +232,51 @@ func TestConfigureRefusesAndKeepsTheOld(t *testing.T) {
 	}
 	if got := read(t, path); got != "old\n" {
 		t.Errorf("the file holds %q", got)
+	}
+}
+
+// Loops offer at the same time, while the log is configured anew and reopened.
+func TestConcurrentOffersLoseNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.log")
+	l := telemetry.NewAccessLog(telemetry.LogOptions{Shadows: true, Flush: time.Millisecond})
+	s := snapshot(t, fileLog(path, "%REQ(:PATH)% %RESPONSE_CODE%\n"))
+	if err := l.Configure(s); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	const loops, each = 4, 500
+	var g sync.WaitGroup
+	for range loops {
+		g.Go(func() {
+			e := exchange()
+			for range each {
+				offer(l, e)
+			}
+		})
+	}
+	for range 20 {
+		if err := l.Configure(s); err != nil {
+			t.Error(err)
+		}
+		l.Reopen()
+	}
+	g.Wait()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(read(t, path), "\n"), "\n")
+	count := map[string]int{}
+	for _, line := range lines {
+		count[line]++
+	}
+	want := map[string]int{
+		"/get?a=1 200": loops * each, "/get?a=1 503 shadow outcome=completed": loops * each,
+		"/get?a=1 0 shadow outcome=connect_failed": loops * each,
+	}
+	if diff := cmp.Diff(want, count); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sundog-mesh/sundog/internal/config"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	istio "istio.io/api/networking/v1alpha3"
 )
 
@@ -228,6 +229,16 @@ func (t *translator) checkValues() {
 		if o.Spec.GetResolution() == istio.ServiceEntry_DYNAMIC_DNS {
 			t.report(o.Problem(config.Warning, "spec.resolution", "DYNAMIC_DNS is understood but not done yet: it is taken for NONE", ""))
 		}
+	}
+}
+
+// checkMesh does the same for the mesh config.
+func (t *translator) checkMesh() {
+	if t.mesh.GetPathNormalization().GetNormalization() == meshconfig.MeshConfig_ProxyPathNormalization_DECODE_AND_MERGE_SLASHES {
+		t.report(config.Problem{
+			Severity: config.Warning, Object: "MeshConfig", Field: "pathNormalization.normalization",
+			Message: "DECODE_AND_MERGE_SLASHES is understood but only in part done yet: slashes are merged and %2F is not decoded",
+		})
 	}
 }
 

@@ -88,7 +88,7 @@ func (t *translator) addCluster(s *envoy.Snapshot, svc *service, p *servicePort,
 		s.Endpoints = append(s.Endpoints, assignment(c.Name, addrs))
 	case dnsAll, dnsOne:
 		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_STRICT_DNS}
-		if kind == dnsOne {
+		if kind == dnsOne && len(addrs) == 1 { // Envoy takes no other number
 			c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_LOGICAL_DNS}
 		}
 		c.DnsLookupFamily = cluster.Cluster_V4_PREFERRED

@@ -129,6 +129,9 @@ func (t *translator) addresses(s *service, p *servicePort) []address {
 	default:
 		out = t.entryAddresses(s, p)
 	}
+	if s.resolution == listed { // the loader reports what it has let through
+		out = slices.DeleteFunc(out, func(a address) bool { return !isIP(a.host) })
+	}
 	return sortAddresses(out)
 }
 

@@ -113,10 +113,10 @@ func (t *translator) servable(o *gatewayObject, i int, s *istio.Server) bool {
 	}
 }
 
-// addGateways adds the listener and the route configuration of each port.
+// addGateways adds the listeners and the route configuration of each port.
 func (t *translator) addGateways(s *envoy.Snapshot) {
 	for _, g := range t.gateways {
-		s.Listeners = append(s.Listeners, t.gatewayListener(g))
+		s.Listeners = append(s.Listeners, t.gatewayListeners(g)...)
 		s.Routes = append(s.Routes, &route.RouteConfiguration{
 			Name:                           g.routeName(),
 			VirtualHosts:                   t.gatewayHosts(g),

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -58,31 +59,41 @@ func (t *translator) addMesh(s *envoy.Snapshot) {
 	}
 }
 
-// gatewayListener binds a gateway's port where --publish says, else as the
-// gateway has it.
-func (t *translator) gatewayListener(g *gatewayPort) *listener.Listener {
-	var addrs []*core.Address
+// gatewayListeners bind a gateway's port where --publish says, else as the
+// gateway has it. The first has the gateway's name, further ones add their
+// address to it.
+func (t *translator) gatewayListeners(g *gatewayPort) []*listener.Listener {
+	manager := t.gatewayManager("outbound_"+g.listenerName(), g.routeName())
+	bound := t.published(g.number)
+	if len(bound) == 0 {
+		bound = []Publish{{Host: g.bind, Port: g.number}}
+	}
+	var out []*listener.Listener
+	for i, p := range bound {
+		name := g.listenerName()
+		if i > 0 {
+			name += "_" + hostPort(orAny(p.Host), p.Port)
+		}
+		l := t.httpListener(name, orAny(p.Host), p.Port, manager)
+		// Istio's gateways say OUTBOUND too: they send traffic on.
+		l.TrafficDirection = core.TrafficDirection_OUTBOUND
+		out = append(out, l)
+	}
+	return out
+}
+
+// published is where --publish binds a gateway's port, each place once.
+func (t *translator) published(port uint32) []Publish {
+	var out []Publish
 	for _, p := range t.opt.Publish {
-		if p.GatewayPort == g.number {
-			addrs = append(addrs, socketAddress(orAny(p.Host), p.Port))
+		if p.GatewayPort == port {
+			out = append(out, p)
 		}
 	}
-	slices.SortFunc(addrs, func(a, b *core.Address) int {
-		return compareAddresses(
-			address{host: a.GetSocketAddress().GetAddress(), port: a.GetSocketAddress().GetPortValue()},
-			address{host: b.GetSocketAddress().GetAddress(), port: b.GetSocketAddress().GetPortValue()})
+	slices.SortFunc(out, func(a, b Publish) int {
+		return cmp.Or(cmp.Compare(orAny(a.Host), orAny(b.Host)), cmp.Compare(a.Port, b.Port))
 	})
-	addrs = slices.CompactFunc(addrs, func(a, b *core.Address) bool { return proto.Equal(a, b) })
-	l := t.httpListener(g.listenerName(), orAny(g.bind), g.number, t.gatewayManager("outbound_"+g.listenerName(), g.routeName()))
-	if len(addrs) > 0 {
-		l.Address = addrs[0]
-		for _, a := range addrs[1:] {
-			l.AdditionalAddresses = append(l.AdditionalAddresses, &listener.AdditionalAddress{Address: a})
-		}
-	}
-	// Istio's gateways say OUTBOUND too: they send traffic on.
-	l.TrafficDirection = core.TrafficDirection_OUTBOUND
-	return l
+	return slices.CompactFunc(out, func(a, b Publish) bool { return orAny(a.Host) == orAny(b.Host) && a.Port == b.Port })
 }
 
 func orAny(host string) string {

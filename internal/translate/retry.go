@@ -7,7 +7,6 @@ import (
 
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	previoushosts "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
-	previouspriorities "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 	istio "istio.io/api/networking/v1alpha3"
 )
 
@@ -17,7 +16,8 @@ const (
 )
 
 // retryPolicy is the route's own, else the mesh's, else Istio's default of two
-// retries. Nil, from attempts that are 0, turns retries off.
+// retries. Nil, from attempts that are 0, turns retries off. Remote localities
+// need no retry_priority: the endpoints of all localities have one priority.
 func (t *translator) retryPolicy(own *istio.HTTPRetry) *route.RetryPolicy {
 	in := own
 	if in == nil {
@@ -42,14 +42,6 @@ func (t *translator) retryPolicy(own *istio.HTTPRetry) *route.RetryPolicy {
 	out.PerTryTimeout = in.GetPerTryTimeout()
 	if in.GetRetryIgnorePreviousHosts() != nil && !in.GetRetryIgnorePreviousHosts().GetValue() {
 		out.RetryHostPredicate = nil
-	}
-	if in.GetRetryRemoteLocalities().GetValue() {
-		out.RetryPriority = &route.RetryPolicy_RetryPriority{
-			Name: "envoy.retry_priorities.previous_priorities",
-			ConfigType: &route.RetryPolicy_RetryPriority_TypedConfig{
-				TypedConfig: packed(&previouspriorities.PreviousPrioritiesConfig{UpdateFrequency: 2}),
-			},
-		}
 	}
 	if in.GetBackoff() != nil {
 		out.RetryBackOff = &route.RetryPolicy_RetryBackOff{BaseInterval: in.GetBackoff()}

@@ -107,17 +107,18 @@ func (t *translator) mergeRule(r *rule, o *ruleObject) {
 
 // checkRuleHost warns of a rule for a host that nobody has.
 func (t *translator) checkRuleHost(o *ruleObject, host string) {
-	if t.byHost[host] != nil {
-		return
+	if !t.covered(host) {
+		t.report(o.Problem(config.Warning, "spec.host", "no service has the host "+host+"; the rule has no effect", t.hostHint(host, o.Namespace)))
 	}
-	if wildcard(host) {
-		for _, s := range t.services {
-			if covers(host, s.host) {
-				return
-			}
-		}
+}
+
+// covered reports whether a service has the host, or one that the wildcard
+// stands for.
+func (t *translator) covered(host string) bool {
+	if !wildcard(host) {
+		return t.byHost[host] != nil
 	}
-	t.report(o.Problem(config.Warning, "spec.host", "no service has the host "+host+"; the rule has no effect", t.hostHint(host, o.Namespace)))
+	return slices.ContainsFunc(t.services, func(s *service) bool { return covers(host, s.host) })
 }
 
 // rule is the one that applies to the service: of the proxy's namespace, else
@@ -161,9 +162,8 @@ func (t *translator) checkRules() {
 		used[r] = true
 	}
 	for host, byNamespace := range t.rules {
-		known := slices.ContainsFunc(t.services, func(s *service) bool { return s.host == host || wildcard(host) && covers(host, s.host) })
 		for _, r := range byNamespace {
-			if used[r] || !known {
+			if used[r] || !t.covered(host) {
 				continue
 			}
 			for _, o := range r.objects {

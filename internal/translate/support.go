@@ -85,6 +85,7 @@ func (t *translator) checkSupport() {
 	warnFields(t, tree["ServiceEntry"], t.set.ServiceEntries)
 	warnFields(t, tree["WorkloadEntry"], t.set.WorkloadEntries)
 	t.checkValues()
+	t.checkMesh()
 
 	var unread []string
 	walkFields(t.mesh.ProtoReflect(), tree["MeshConfig"], nil, func(path []string, row *SupportRow) {

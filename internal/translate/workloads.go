@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/sundog-mesh/sundog/internal/config"
@@ -29,7 +30,7 @@ func (t *translator) kubeAddresses(s *service, p *servicePort) []address {
 	out = append(out, t.podAddresses(s.namespace, selector, notReady, func(pod *corev1.Pod) uint32 {
 		return podPort(pod, p)
 	})...)
-	return append(out, t.workloadAddresses(s.namespace, selector, p)...)
+	return append(out, t.workloadAddresses(s.namespace, selector, p, false)...)
 }
 
 func (t *translator) sliceAddresses(s *service, p *servicePort, slice *discoveryv1.EndpointSlice) []address {
@@ -150,8 +151,8 @@ func (p *servicePort) target() uint32 {
 }
 
 // workloadAddresses are the WorkloadEntries of the namespace that the selector
-// picks.
-func (t *translator) workloadAddresses(namespace string, selector map[string]string, p *servicePort) []address {
+// picks, those with a name for an address only where names are looked up.
+func (t *translator) workloadAddresses(namespace string, selector map[string]string, p *servicePort, names bool) []address {
 	var out []address
 	for _, o := range t.workloads.entriesIn[namespace] {
 		labels := o.Spec.GetLabels()
@@ -159,7 +160,14 @@ func (t *translator) workloadAddresses(namespace string, selector map[string]str
 			labels = o.Labels
 		}
 		if selects(selector, labels) && o.Spec.GetAddress() != "" {
-			out = append(out, workloadAddress(o.Spec, labels, p, o.Name, namespace))
+			a := workloadAddress(o.Spec, labels, p, o.Name, namespace)
+			if !names && !isIP(a.host) {
+				t.report(o.Problem(config.Warning, "spec.address",
+					a.host+" is not an IP address: the services that pick it do not look names up, so it is left out",
+					"give its IP address, or use a ServiceEntry with resolution DNS"))
+				continue
+			}
+			out = append(out, a)
 		}
 	}
 	return out
@@ -183,7 +191,7 @@ func (t *translator) entryAddresses(s *service, p *servicePort) []address {
 	spec := s.entry.Spec
 	if sel := spec.GetWorkloadSelector().GetLabels(); len(sel) > 0 {
 		out := t.podAddresses(s.namespace, sel, false, func(*corev1.Pod) uint32 { return p.target() })
-		return append(out, t.workloadAddresses(s.namespace, sel, p)...)
+		return append(out, t.workloadAddresses(s.namespace, sel, p, s.resolution != listed)...)
 	}
 	if s.resolution == passthrough {
 		return nil
@@ -199,6 +207,11 @@ func (t *translator) entryAddresses(s *service, p *servicePort) []address {
 		out = []address{{host: s.host, port: p.target()}}
 	}
 	return out
+}
+
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 func withPod(a address, pod *config.Object[*corev1.Pod]) address {
