@@ -154,7 +154,11 @@ func (c *Conn) Write(p []byte) {
 			return
 		}
 	}
-	c.SetOut(append(c.Out(), p...))
+	out := c.Out()
+	if cap(out)-len(out) < len(p) {
+		out = c.loop.bufs.grow(out, len(p))
+	}
+	c.SetOut(append(out, p...))
 }
 
 // Pending is how many bytes of the output have not been written.
