@@ -1,0 +1,55 @@
+# The commands that people and CI use. `make help` lists them.
+GO       ?= go
+FUZZTIME ?= 30s
+PORTABLE := ./internal/loop ./internal/upstream ./internal/mirror ./internal/proxy
+RACE     := ./internal/loop ./internal/mirror ./internal/proxy ./internal/upstream ./internal/telemetry ./internal/admin ./internal/cli ./internal/demo
+LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
+
+.PHONY: help build demo test deps lint generate check-generate fuzz bench clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/sundog, static
+	@echo "building bin/sundog (the first time fetches modules and takes a minute or two)"
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/sundog ./cmd/sundog
+
+demo: build ## two clusters, real services, the examples' YAML; ends with PASS
+	bin/sundog demo
+
+# What the end-to-end tests talk to. Without root, and on systems without apt,
+# tests say what they skip.
+deps:
+	@.ci/deps
+
+test: deps ## all tests, on both drivers
+	@echo "== vet"; $(GO) vet ./...
+	@echo "== all packages"; $(GO) test -timeout 10m ./...
+	@echo "== race detector"; $(GO) test -race -timeout 10m $(RACE)
+	@echo "== the portable driver"; $(GO) test -tags portable -timeout 5m $(PORTABLE)
+
+lint: ## linters and formatting (builds the linter first)
+	$(LINT) run ./...
+	$(LINT) fmt --diff ./...
+
+generate: ## write what is generated and committed
+	$(GO) generate ./...
+
+check-generate: ## fail if generating changes anything
+	@cp docs/support.md "$${TMPDIR:-/tmp}/support.md.before"
+	$(GO) generate ./...
+	@diff -u "$${TMPDIR:-/tmp}/support.md.before" docs/support.md || { echo "docs/support.md was out of date: commit what 'make generate' writes"; exit 1; }
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@for pkg in $$($(GO) list ./internal/...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$pkg || exit 1; \
+	  done; \
+	done
+
+bench: deps ## ratios beside other proxies, into docs/benchmarks.md; wants a quiet machine
+	$(GO) run ./bench -out docs/benchmarks.md
+
+clean: ## remove what was built
+	rm -rf bin
