@@ -37,7 +37,7 @@ func (c *configFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&c.meshConfig, "mesh-config", "", "`FILE` with Istio's MeshConfig, bare or in the istio ConfigMap")
 	fs.StringVar(&c.namespace, "namespace", "default", "`NAME` of the proxy's own namespace, and of objects that name none")
 	fs.StringVar(&c.clusterDomain, "cluster-domain", "cluster.local", "`DOMAIN` of Kubernetes services")
-	fs.StringArrayVar(&c.endpoints, "endpoint", nil, "`SERVICE[/SUBSET][:PORT]=ADDRESS` that serves instead of the files' endpoints; repeatable")
+	fs.StringArrayVar(&c.endpoints, "endpoint", nil, "`HOST[:PORT][/SUBSET]=IP:PORT`, an endpoint instead of the files' endpoints; repeatable")
 
 	c.gateway = labelsValue{"istio": "ingressgateway"}
 	fs.Var(&c.gateway, "gateway", "serve the Gateways whose selector fits these labels; empty: none")

@@ -62,11 +62,6 @@ func (v *publishValue) Set(s string) error {
 	if err != nil {
 		return err
 	}
-	for _, other := range *v {
-		if other.GatewayPort == p.GatewayPort {
-			return fmt.Errorf("%q: port %d of the Gateway is published already; a port can be published once", s, p.GatewayPort)
-		}
-	}
 	*v = append(*v, p)
 	return nil
 }
