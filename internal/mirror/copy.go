@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"io"
-	"net/netip"
 	"time"
 
 	"github.com/sundog-mesh/sundog/internal/http1"
@@ -11,26 +10,6 @@ import (
 	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
-
-// Side is one loop's side of all mirrors: it sends the copies.
-type Side struct {
-	loop  *loop.Loop
-	pool  *upstream.Pool
-	local []byte // the proxy's own address, for x-forwarded-for
-	head  traffic.Head
-	tmp   []byte
-	free  []*Copy
-	live  int
-}
-
-// NewSide makes a loop's side. pool is for shadows alone; local is the proxy's
-// own address.
-func NewSide(l *loop.Loop, pool *upstream.Pool, local netip.Addr) *Side {
-	return &Side{loop: l, pool: pool, local: []byte(local.String())}
-}
-
-// Live is how many copies are in flight on the loop.
-func (s *Side) Live() int { return s.live }
 
 // Observer is told when a copy has settled and its answer is filled in.
 type Observer interface{ ShadowSettled() }
@@ -83,8 +62,11 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	c.policy, c.row, c.req = p, row, r
 	c.began = s.loop.Now()
 	c.started = c.began
-	row.Outcomes[traffic.InFlight]++
+	row.Count(traffic.InFlight)
 	s.live++
+	if r.Answer != nil {
+		r.Answer.Cluster = p.Mirror.Name
+	}
 	if n := p.Budget.requests.Add(1); n > int64(p.Limits.MaxRequests) {
 		return c.refuse(traffic.DroppedBudget)
 	}
@@ -106,7 +88,6 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	c.conn = conn
 	s.rewrite(p, r)
 	if r.Answer != nil {
-		r.Answer.Cluster = p.Cluster.Name
 		r.Answer.Upstream = e.Addr
 		r.Answer.Authority = string(s.head.Authority())
 	}
@@ -118,29 +99,6 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	}
 	return c
 }
-
-// rewrite makes s.head what the shadow gets.
-func (s *Side) rewrite(p *Policy, r Request) {
-	h := &s.head
-	h.CopyFrom(r.Head)
-	if !p.Mirror.Rewrite(h, r.Context) && !p.Mirror.NoHostSuffix {
-		s.tmp = AppendAuthority(s.tmp[:0], h.Authority())
-		h.SetAuthority(s.tmp)
-	}
-	h.Set("x-envoy-internal", []byte("true"))
-	h.Append("x-forwarded-for", s.local)
-}
-
-func (s *Side) get() *Copy {
-	if n := len(s.free); n > 0 {
-		c := s.free[n-1]
-		s.free = s.free[:n-1]
-		return c
-	}
-	return &Copy{side: s}
-}
-
-const maxFree = 256
 
 // release keeps the copy for later once both of its tasks have let go.
 func (c *Copy) release() {
@@ -174,12 +132,15 @@ func (c *Copy) Body(p []byte) {
 	} else {
 		c.conn.Write(p)
 	}
-	if c.conn.Full() && int64(c.conn.Pending()) > c.policy.Limits.Buffer {
+	if c.behind() && !c.conn.Drained() && c.behind() {
 		c.giveUp(traffic.Overrun)
 		return
 	}
 	c.hold()
 }
+
+// behind reports whether more waits for the shadow than its buffer holds.
+func (c *Copy) behind() bool { return int64(c.conn.Pending()) > c.policy.Limits.Buffer }
 
 var crlf = []byte("\r\n")
 
@@ -355,6 +316,10 @@ func (c *Copy) parse() (over, more bool) {
 			return false, false
 		}
 		c.framing = f.Kind
+		if a := c.req.Answer; a != nil {
+			a.UpstreamLocal, a.Details = c.conn.Local(), "via_upstream"
+			a.ServiceTime = time.Duration(c.side.loop.Now() - c.began)
+		}
 		c.keep = http1.KeepAlive(&c.head)
 		c.body.Reset(f, http1.Limits{})
 		in = c.conn.In()
@@ -392,7 +357,7 @@ func (c *Copy) settle() {
 	if c.outcome == traffic.InFlight { // the task panicked
 		c.outcome = traffic.Reset
 	}
-	c.drop(c.outcome != traffic.Completed || !c.ended)
+	c.drop(c.outcome != traffic.Completed || !c.ended || c.conn != nil && c.conn.Pending() > 0)
 	c.hold()
 	c.policy.Budget.requests.Add(-1)
 	c.row.Settle(c.outcome)

@@ -16,6 +16,7 @@ type Ledger struct{ routes map[string]*RouteRow }
 type RouteRow struct {
 	Forwarded uint64
 	mirrors   map[string]*Row
+	live      int // mirrors that are in the configuration
 }
 
 // Row is the account of one mirror policy of a route on one loop: requests by
@@ -51,7 +52,10 @@ func (r *RouteRow) Mirror(cluster string, share float64) *Row {
 		m = &Row{retired: true}
 		r.mirrors[cluster] = m
 	}
-	m.Outcomes[traffic.NotSampled] += m.absent(r)
+	if m.retired {
+		m.Outcomes[traffic.NotSampled] += m.absent(r)
+		r.live++
+	}
 	m.share, m.retired = share, false
 	return m
 }
@@ -68,6 +72,7 @@ func (m *Row) absent(r *RouteRow) uint64 {
 // one are asked for.
 func (l *Ledger) Retire() {
 	for _, r := range l.routes {
+		r.live = 0
 		for _, m := range r.mirrors {
 			if !m.retired {
 				m.retired, m.before, m.share = true, r.Forwarded, 0
@@ -76,8 +81,35 @@ func (l *Ledger) Retire() {
 	}
 }
 
-// Forward counts a request as forwarded.
-func (r *RouteRow) Forward() { r.Forwarded++ }
+// Forward counts a request as forwarded; own are the rows of its mirrors, each
+// of which is to Count it. Mirrors that the route has but the request does not
+// know, because it came under an older configuration or by another route of
+// the same key, did not sample it.
+func (r *RouteRow) Forward(own []*Row) {
+	r.Forwarded++
+	live := 0
+	for _, m := range own {
+		if !m.retired {
+			live++
+		}
+	}
+	if live == r.live {
+		return
+	}
+	for _, m := range r.mirrors {
+		if !m.retired && !slices.Contains(own, m) {
+			m.Outcomes[traffic.NotSampled]++
+		}
+	}
+}
+
+// Count enters a forwarded request with its outcome, which may be InFlight.
+func (m *Row) Count(o traffic.Outcome) {
+	if m.retired { // the request came under an older configuration
+		m.before++
+	}
+	m.Outcomes[o]++
+}
 
 // Settle moves a request from in flight to its outcome.
 func (m *Row) Settle(o traffic.Outcome) {

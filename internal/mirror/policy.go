@@ -38,6 +38,9 @@ func (l Limits) WithDefaults() Limits {
 // survives reloads.
 type Budget struct{ requests, bytes atomic.Int64 }
 
+// InUse is how many copies are in flight, and how many of their bytes wait.
+func (b *Budget) InUse() (requests, bytes int64) { return b.requests.Load(), b.bytes.Load() }
+
 // Policy is a compiled mirror policy of one route.
 type Policy struct {
 	Mirror  *route.Mirror

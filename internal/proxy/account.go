@@ -64,7 +64,7 @@ func (x *exchange) finish() {
 	if x.cluster != nil {
 		p.Cluster = x.cluster.Name
 	}
-	p.Upstream = x.ctx.Upstream
+	p.Upstream, p.UpstreamLocal = x.ctx.Upstream, x.upLocal
 	p.Response.CopyFrom(&x.resp)
 	p.ResponseBytes = x.respBytes
 	p.Flags, p.Details, p.TransportFailure = x.flags, x.details, x.failure

@@ -12,8 +12,8 @@ import (
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
 
-// exchange is one request from its head to the end of its answer. It is part
-// of its session and used again for the next request.
+// exchange is one request from its head to the end of its answer. It is used
+// again for the session's next request, and then for other sessions.
 type exchange struct {
 	s      *session
 	w      *worker
@@ -35,7 +35,7 @@ type exchange struct {
 	cluster    *upstream.Cluster
 	clusterID  int
 	scratch    []byte
-	remoteText []byte
+	remoteText []byte // the client's address; empty until it is asked for
 
 	// The request.
 	req        traffic.Head
@@ -61,6 +61,7 @@ type exchange struct {
 	tryStart    loop.Time
 	sentAt      loop.Time
 	lastTraffic loop.Time
+	upLocal     netip.AddrPort // of the connection that brought the answer
 
 	// The answer.
 	resp        traffic.Head
@@ -101,6 +102,7 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.ctx.DownstreamLocal = x.client.Local()
 	x.ctx.Request = &x.req
 	x.ctx.Route, x.ctx.Cluster, x.ctx.Upstream = nil, "", netip.AddrPort{}
+	x.upLocal = netip.AddrPort{}
 	x.ctx.Start = x.w.loop.Wall(x.start)
 	x.rec = nil
 }
@@ -141,8 +143,7 @@ func (x *exchange) serve(t *loop.Task, v *view, cfg *httpConfig, n int) bool {
 		x.replyWith(r.Redirect.Status, nil, "location", x.scratch)
 	case r.Direct != nil:
 		x.details = "direct_response"
-		x.scratch = r.Direct.Body(x.scratch[:0], &x.req, &x.ctx)
-		x.reply(r.Direct.Status, x.scratch)
+		x.reply(r.Direct.Status, r.Direct.Body(x.scratch[:0], &x.req, &x.ctx)) // maybe the route's own bytes
 	default:
 		x.forward()
 	}

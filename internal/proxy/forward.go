@@ -28,12 +28,10 @@ func (x *exchange) forward() {
 	for {
 		e := x.pick(f)
 		if e == nil {
-			if x.tries == 0 {
-				x.v.counters[x.clusterID].noEndpoint++
-				x.flags |= traffic.FlagNoHealthyUpstream
-				x.details = "no_healthy_upstream"
-				x.reply(503, []byte(bodyNoUpstream))
-			}
+			x.v.counters[x.clusterID].noEndpoint++
+			x.flags |= traffic.FlagNoHealthyUpstream
+			x.details = "no_healthy_upstream"
+			x.reply(503, []byte(bodyNoUpstream))
 			return
 		}
 		switch again, fresh := x.try(f, e); {
@@ -84,9 +82,13 @@ func (x *exchange) mayUpgrade(f *route.Forward) bool {
 func (x *exchange) finishHead(f *route.Forward) {
 	h := &x.req
 	x.route.RewriteRequest(h, x.dest, &x.ctx)
-	if f.Timeout > 0 {
+	expected := f.Timeout
+	if f.Retry != nil && f.Retry.PerTryTimeout > 0 {
+		expected = f.Retry.PerTryTimeout
+	}
+	if expected > 0 {
 		var buf [20]byte
-		h.Set("x-envoy-expected-rq-timeout-ms", strconv.AppendInt(buf[:0], f.Timeout.Milliseconds(), 10))
+		h.Set("x-envoy-expected-rq-timeout-ms", strconv.AppendInt(buf[:0], expected.Milliseconds(), 10))
 	}
 	if x.upgrade != nil {
 		h.Set("connection", []byte("upgrade"))
@@ -143,7 +145,7 @@ func (x *exchange) pick(f *route.Forward) *upstream.Endpoint {
 func (x *exchange) book() {
 	f := x.route.Forward
 	rows := &x.v.routes[x.route.ID]
-	rows.row.Forward()
+	rows.row.Forward(rows.mirrors)
 	if x.rec != nil && cap(x.rec.Shadows) < len(rows.mirrors) { // copies keep pointers into it
 		x.rec.Shadows = make([]traffic.Answer, 0, len(rows.mirrors))
 	}
@@ -151,11 +153,11 @@ func (x *exchange) book() {
 		p, row := x.v.policies[x.route.ID][i], rows.mirrors[i]
 		switch {
 		case x.upgrade != nil:
-			row.Outcomes[traffic.Unsupported]++
+			row.Count(traffic.Unsupported)
 		case x.s.own:
-			row.Outcomes[traffic.Filtered]++
+			row.Count(traffic.Filtered)
 		case !p.Samples(x.number):
-			row.Outcomes[traffic.NotSampled]++
+			row.Count(traffic.NotSampled)
 		default:
 			x.mirror(p, row, f.Mirrors[i].Cluster)
 		}

@@ -36,12 +36,25 @@ func (p *Proxy) compile(s *envoy.Snapshot, old *generation) (*generation, error)
 	tables, err := p.compileRoutes(g, s)
 	errs = append(errs, err, g.compileListeners(s, tables))
 	if err := errors.Join(errs...); err != nil {
-		for _, c := range g.clusters {
-			c.Release()
-		}
+		g.release()
 		return nil, err
 	}
 	return g, nil
+}
+
+// served are the clusters of g, which may be nil.
+func (g *generation) served() []*upstream.Cluster {
+	if g == nil {
+		return nil
+	}
+	return g.clusters
+}
+
+// release gives up the endpoints of a generation that serves no more.
+func (g *generation) release() {
+	for _, c := range g.served() {
+		c.Release()
+	}
 }
 
 func (p *Proxy) compileClusters(g *generation, s *envoy.Snapshot, old *generation) (errs []error) {
@@ -64,6 +77,12 @@ func (p *Proxy) compileClusters(g *generation, s *envoy.Snapshot, old *generatio
 		if err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		if compiled.HTTP2 {
+			errs = append(errs, fmt.Errorf("cluster %q: typed_extension_protocol_options: HTTP/2 to endpoints is not supported yet", c.GetName()))
+		}
+		if len(compiled.Ignored) > 0 {
+			p.opt.Logger.Warn("fields of a cluster have no effect yet", "cluster", c.GetName(), "fields", compiled.Ignored)
 		}
 		g.index[c.GetName()] = len(g.clusters)
 		g.clusters = append(g.clusters, compiled)

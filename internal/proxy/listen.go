@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/sundog-mesh/sundog/internal/loop"
@@ -13,14 +15,14 @@ import (
 
 // boundListener is a listening socket. It outlives generations.
 type boundListener struct {
-	name string
-	addr string // as configured
+	name atomic.Pointer[string] // of the listener that it serves now
+	addr string                 // as configured
 	ln   *loop.Listener
 }
 
 func (b *boundListener) close(log *slog.Logger) {
 	if err := b.ln.Close(); err != nil {
-		log.Warn("closing a listener", "listener", b.name, "error", err)
+		log.Warn("closing a listener", "listener", *b.name.Load(), "error", err)
 	}
 }
 
@@ -45,16 +47,13 @@ func (e *BindError) Error() string {
 
 func (e *BindError) Unwrap() error { return e.Err }
 
-// bind opens the sockets that g wants and that are not open yet. On an error
-// it has closed again what it opened.
+// bind opens the sockets that g wants and that are not open yet, by whatever
+// name. On an error it has closed again what it opened.
 func (p *Proxy) bind(g *generation) (map[string]*boundListener, error) {
 	fresh := map[string]*boundListener{}
 	var errs []error
 	for name, l := range g.listeners {
-		if !l.bind {
-			continue
-		}
-		if b := p.bound[name]; b != nil && b.addr == l.addr {
+		if !l.bind || p.reuse(g, name, l) != nil {
 			continue
 		}
 		ln, err := loop.Listen(context.Background(), l.addr)
@@ -62,7 +61,9 @@ func (p *Proxy) bind(g *generation) (map[string]*boundListener, error) {
 			errs = append(errs, &BindError{Listener: name, Address: l.addr, Err: err})
 			continue
 		}
-		fresh[name] = &boundListener{name: name, addr: l.addr, ln: ln}
+		b := &boundListener{addr: l.addr, ln: ln}
+		b.name.Store(&name)
+		fresh[name] = b
 	}
 	if err := errors.Join(errs...); err != nil {
 		for _, b := range fresh {
@@ -73,23 +74,47 @@ func (p *Proxy) bind(g *generation) (map[string]*boundListener, error) {
 	return fresh, nil
 }
 
+// reuse is the open socket that serves for the listener: its own if it has not
+// moved, or the one of a listener that has left that address. Nil: none.
+func (p *Proxy) reuse(g *generation, name string, l *listenerConfig) *boundListener {
+	if b := p.bound[name]; b != nil && b.addr == l.addr {
+		return b
+	}
+	if l.port == 0 { // any port: no two are the same
+		return nil
+	}
+	for other, b := range p.bound {
+		if o := g.listeners[other]; b.addr == l.addr && (o == nil || !o.bind || o.addr != b.addr) {
+			return b
+		}
+	}
+	return nil
+}
+
 // listen takes connections on the fresh sockets and closes those that g does
 // not have any more.
 func (p *Proxy) listen(g *generation, fresh map[string]*boundListener) {
-	for name, b := range p.bound {
-		if l := g.listeners[name]; l == nil || !l.bind || fresh[name] != nil {
-			b.close(p.opt.Logger)
-			delete(p.bound, name)
+	next := map[string]*boundListener{}
+	unused := maps.Clone(p.bound)
+	for name, l := range g.listeners {
+		if b := p.reuse(g, name, l); l.bind && b != nil {
+			maps.DeleteFunc(unused, func(_ string, o *boundListener) bool { return o == b })
+			b.name.Store(&name)
+			next[name] = b
 		}
 	}
+	for _, b := range unused {
+		b.close(p.opt.Logger)
+	}
+	p.bound = next
 	for name, b := range fresh {
-		p.bound[name] = b
+		next[name] = b
 		p.accepting.Go(func() {
 			byLoop := map[*loop.Loop]*worker{}
 			for _, w := range p.workers {
 				byLoop[w.loop] = w
 			}
-			err := b.ln.Serve(p.nextLoop, func(l *loop.Loop, c *loop.Conn) { byLoop[l].accept(name, c) })
+			err := b.ln.Serve(p.nextLoop, func(l *loop.Loop, c *loop.Conn) { byLoop[l].accept(*b.name.Load(), c) })
 			if err != nil {
 				select {
 				case p.fatal <- err:

@@ -115,8 +115,8 @@ func (x *exchange) forwardedFor() {
 			}
 		}
 	}
-	if x.remoteText == nil {
-		x.remoteText = remote.AppendTo(make([]byte, 0, 40))
+	if len(x.remoteText) == 0 {
+		x.remoteText = remote.AppendTo(x.remoteText)
 	}
 	if !x.cfg.skipXFF {
 		h.Append("x-forwarded-for", x.remoteText)
@@ -147,11 +147,32 @@ func lastAddress(list []byte, skip int) (netip.Addr, bool) {
 	for {
 		i := bytes.LastIndexByte(list, ',')
 		if skip == 0 || i < 0 {
-			a, err := netip.ParseAddr(string(bytes.TrimSpace(list[i+1:])))
-			return a, err == nil && skip == 0
+			a, ok := parseAddress(bytes.TrimSpace(list[i+1:]))
+			return a, ok && skip == 0
 		}
 		list, skip = list[:i], skip-1
 	}
+}
+
+// parseAddress is netip.ParseAddr, which would allocate, but for the plain
+// IPv4 addresses that nearly all are.
+func parseAddress(b []byte) (netip.Addr, bool) {
+	var quad [4]byte
+	part, n, digits := 0, 0, 0
+	for i := 0; i <= len(b); i++ {
+		switch {
+		case i < len(b) && b[i] >= '0' && b[i] <= '9' && digits < 3 && (digits == 0 || n > 0):
+			n, digits = n*10+int(b[i]-'0'), digits+1
+			continue
+		case (i == len(b) || b[i] == '.') && digits > 0 && n < 256 && part < 4 && (part == 3) == (i == len(b)):
+			quad[part] = byte(n)
+			part, n, digits = part+1, 0, 0
+			continue
+		}
+		a, err := netip.ParseAddr(string(b))
+		return a, err == nil
+	}
+	return netip.AddrFrom4(quad), true
 }
 
 // requestID makes sure of a request id, and takes the request's number from

@@ -52,12 +52,15 @@ type Proxy struct {
 	sampler  mirror.Sampler
 
 	gen       atomic.Pointer[generation]
+	running   atomic.Bool
 	draining  atomic.Bool
 	next      atomic.Uint64 // the loop that gets the next connection
-	budgets   map[string]*mirror.Budget
 	accepting sync.WaitGroup
 
-	mu    sync.Mutex // guards Apply, bound and done
+	applying sync.Mutex // held by Apply; guards budgets
+	budgets  map[string]*mirror.Budget
+
+	mu    sync.Mutex // guards bound and done
 	bound map[string]*boundListener
 	done  bool
 	fatal chan error
@@ -122,6 +125,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		g.Go(func() error { return w.loop.Run(serving) })
 	}
 	g.Go(func() error { return p.resolver.Run(serving) })
+	p.running.Store(true)
 	var failed error
 	select {
 	case <-ctx.Done():
@@ -181,40 +185,67 @@ func (p *Proxy) each(f func(w *worker)) {
 	}
 }
 
-// Apply makes the snapshot serve: it is compiled whole, its listeners are
-// bound, and then all of it begins to serve at once. When something is wrong,
-// nothing has changed, and the error tells all of it.
+// Apply makes the snapshot serve: it is compiled whole, its names are looked
+// up, its listeners are bound, and then all of it begins to serve at once. When
+// something is wrong, nothing has changed, and the error tells all of it.
 func (p *Proxy) Apply(s *envoy.Snapshot) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.done {
-		return errors.New("the proxy is shutting down")
-	}
+	p.applying.Lock()
+	defer p.applying.Unlock()
 	old := p.gen.Load()
 	g, err := p.compile(s, old)
 	if err != nil {
 		return err
 	}
-	fresh, err := p.bind(g)
-	if err != nil {
-		for _, c := range g.clusters {
-			c.Release()
-		}
+	p.resolver.Set(g.clusters)
+	p.warm(g)
+	if err := p.adopt(g); err != nil {
+		p.resolver.Set(old.served())
+		g.release()
 		return err
 	}
-	p.gen.Store(g)
-	p.resolver.Set(g.clusters)
-	p.listen(g, fresh)
 	for _, w := range p.workers {
 		w.loop.Post(w.adopt)
 	}
-	if old != nil {
-		for _, c := range old.clusters {
-			c.Release()
-		}
-	}
+	old.release()
 	return nil
 }
+
+// adopt binds the listeners of g and makes it the one that serves.
+func (p *Proxy) adopt(g *generation) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return errors.New("the proxy is shutting down")
+	}
+	fresh, err := p.bind(g)
+	if err != nil {
+		return err
+	}
+	p.gen.Store(g)
+	p.listen(g, fresh)
+	return nil
+}
+
+// maxWarming bounds how long Apply waits for names.
+const maxWarming = 5 * time.Second
+
+// warm waits until the names of every cluster have been looked up once, as
+// Envoy does, so that a new cluster does not begin without endpoints.
+func (p *Proxy) warm(g *generation) {
+	patience := time.NewTimer(maxWarming)
+	defer patience.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for p.running.Load() && !p.draining.Load() && slices.ContainsFunc(g.clusters, cold) {
+		select {
+		case <-patience.C:
+			return
+		case <-look.C:
+		}
+	}
+}
+
+func cold(c *upstream.Cluster) bool { return !c.Warm() }
 
 // Status collects what the proxy knows of itself. It must run, or be at its
 // end.
@@ -225,8 +256,8 @@ func (p *Proxy) Status() Status {
 		st.Snapshot, st.Applied = g.snapshot, g.applied
 	}
 	p.mu.Lock()
-	for _, b := range p.bound {
-		st.Listeners = append(st.Listeners, ListenerStatus{Name: b.name, Address: b.ln.Addr()})
+	for name, b := range p.bound {
+		st.Listeners = append(st.Listeners, ListenerStatus{Name: name, Address: b.ln.Addr()})
 	}
 	p.mu.Unlock()
 	slices.SortFunc(st.Listeners, func(a, b ListenerStatus) int { return slices.Compare([]byte(a.Name), []byte(b.Name)) })

@@ -15,11 +15,18 @@ import (
 // per_connection_buffer_limit_bytes does by default.
 const maxReplay = 1 << 20
 
+// perTurn is how many pieces of a body, of 16 KiB each at most, one direction
+// moves before the other has its turn, and after fairTurns other tasks.
+const perTurn = 8
+
 // pumpUp moves the request's body from the client to the endpoint and to the
 // copies, as far as it goes without waiting. Nothing that a copy does holds it
 // up.
 func (x *exchange) pumpUp() (moved bool, st state) {
-	for !x.outDone {
+	for pieces := 0; !x.outDone; pieces++ {
+		if pieces == perTurn {
+			return true, going
+		}
 		if x.up.Full() {
 			return moved, going
 		}
@@ -131,7 +138,10 @@ func (x *exchange) upstreamEndOfBody() {
 // pumpDown moves the answer from the endpoint to the client, as far as it goes
 // without waiting.
 func (x *exchange) pumpDown(f *route.Forward) (moved bool, st state, how route.Failure, err error) {
-	for {
+	for pieces := 0; ; pieces++ {
+		if pieces == perTurn {
+			return true, going, 0, nil
+		}
 		if x.respBegun && x.client.Full() {
 			return moved, going, 0, nil
 		}
@@ -194,8 +204,10 @@ func (x *exchange) takeHead(f *route.Forward) (used bool, st state, err error) {
 		return true, going, nil
 	}
 	x.serviceTime = time.Duration(x.w.loop.Now() - x.tryStart)
+	x.upLocal = x.up.Local()
 	if x.resp.Status == 101 {
-		return true, x.switching(), nil
+		st, err := x.switching()
+		return true, st, err
 	}
 	if x.retries(f) && f.Retry.RetryStatus(x.resp.Status, &x.resp) {
 		x.v.counters[x.clusterID].count(x.resp.Status)
@@ -241,9 +253,6 @@ func (x *exchange) passHead(f traffic.Framing) {
 			x.downFraming.Kind = traffic.FramingClose
 			x.keep = false
 		}
-	}
-	if !x.reqDone && f.Empty() {
-		x.keep = false
 	}
 	x.details = "via_upstream"
 	x.respond(x.downFraming)

@@ -56,6 +56,7 @@ func (x *exchange) respond(f traffic.Framing) {
 
 // persistence tells the client what becomes of the connection.
 func (x *exchange) persistence(h *traffic.Head) {
+	x.keep = x.keep && !x.w.p.draining.Load()
 	switch {
 	case !x.keep:
 		h.Add("connection", []byte("close"))
@@ -69,6 +70,7 @@ func (x *exchange) protocolError(bad *http1.Error) {
 	x.stats.rqError++
 	x.flags |= traffic.FlagDownstreamProtocol
 	x.details = bad.Details
+	x.req.Reset() // it holds nothing useful
 	x.keep, x.reqDone = false, true
 	x.record()
 	x.reply(bad.Status, []byte(bad.Reason))

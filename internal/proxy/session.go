@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"net/netip"
 	"time"
 
@@ -10,8 +9,9 @@ import (
 	"github.com/sundog-mesh/sundog/internal/loop"
 )
 
-// session is one client's HTTP/1.1 connection: a task that serves its requests
-// one after the other.
+// session is one client's HTTP/1.1 connection. While the connection rests
+// between requests there is no more than this; when it becomes readable, the
+// session runs as a task with an exchange, both borrowed.
 type session struct {
 	w        *worker
 	task     *loop.Task
@@ -19,27 +19,32 @@ type session struct {
 	listener string
 	original netip.AddrPort // where a redirected connection meant to go; zero else
 
+	x        *exchange // nil while the connection rests
+	since    loop.Time // when it came to rest
 	scan     http1.Scanner
-	x        exchange
 	requests uint64
 	own      bool // the client is this process, sending a shadow
+
+	seen *generation // of cfg
+	cfg  *httpConfig
 }
 
-// Run serves the connection to its end.
+// ConnReadable makes the session serve what the client has sent.
+func (s *session) ConnReadable(*loop.Conn) {
+	s.task = s.w.loop.Go(s)
+	s.conn.Bind(s.task)
+	s.x = s.w.borrow(s)
+}
+
+// Run serves requests until the connection rests or ends.
 func (s *session) Run(t *loop.Task) {
-	s.x.s, s.x.w, s.x.client = s, s.w, s.conn
-	defer s.end()
+	rests := false
+	defer func() { s.leave(rests) }()
 	for {
-		v := s.w.current()
+		n, err := s.readHead(t)
+		v := s.w.current() // it may have changed since
 		cfg := s.config(v)
-		if cfg == nil {
-			return
-		}
-		if s.requests == 0 {
-			s.w.counters(cfg).cxTotal++
-		}
-		n, err := s.readHead(t, cfg)
-		if err != nil {
+		if err != nil || cfg == nil {
 			s.refuse(t, v, cfg, err)
 			return
 		}
@@ -47,21 +52,51 @@ func (s *session) Run(t *loop.Task) {
 			s.own = s.w.p.origins.Has(s.conn.Remote())
 		}
 		s.requests++
-		if !s.x.serve(t, s.w.current(), cfg, n) {
+		if !s.x.serve(t, v, cfg, n) {
 			s.linger(t)
+			return
+		}
+		if rests = s.rest(); rests {
 			return
 		}
 	}
 }
 
-func (s *session) end() {
+// rest leaves the connection to itself if nothing has come. What is left of
+// the answer is written with all other output of the round.
+func (s *session) rest() bool {
+	if len(s.conn.In()) > 0 || s.w.p.draining.Load() || !s.conn.Rest(s) {
+		return false
+	}
+	s.since = s.w.loop.Now()
+	return true
+}
+
+// leave gives the exchange back, and ends the session unless it rests.
+func (s *session) leave(rests bool) {
 	s.x.abandon()
+	s.w.giveBack(s.x)
+	s.x, s.task = nil, nil
+	if !rests {
+		s.end()
+	}
+}
+
+func (s *session) end() {
 	s.conn.Close()
 	delete(s.w.sessions, s)
 }
 
-// config is what holds for the connection's next request.
+// config is what holds for the connection's next request; nil when its
+// listener is not in the configuration any more.
 func (s *session) config(v *view) *httpConfig {
+	if s.seen != v.generation {
+		s.seen, s.cfg = v.generation, s.find(v)
+	}
+	return s.cfg
+}
+
+func (s *session) find(v *view) *httpConfig {
 	if s.original.IsValid() {
 		if h := v.redirected(s.original); h != nil {
 			return h
@@ -76,19 +111,24 @@ func (s *session) config(v *view) *httpConfig {
 // errQuiet ends a session without an answer.
 var errQuiet = errors.New("proxy: connection is over")
 
-// errIdle is for a head that does not come.
+// errSlowHead is for a head that does not come to its end.
 var errSlowHead = &http1.Error{Status: 408, Reason: "request timeout", Details: "request_header_timeout"}
 
 // readHead waits for a complete request head and returns its length. The error
 // is an *http1.Error where the client deserves an answer.
-func (s *session) readHead(t *loop.Task, cfg *httpConfig) (int, error) {
+func (s *session) readHead(t *loop.Task) (int, error) {
 	s.scan.Reset()
-	var idle loop.Time
-	if cfg.idleTimeout > 0 {
-		idle = s.w.loop.In(cfg.idleTimeout)
-	}
-	t.SetDeadline(idle)
+	since := s.w.loop.Now()
 	for {
+		cfg := s.config(s.w.current())
+		if cfg == nil {
+			return 0, errQuiet
+		}
+		var idle loop.Time
+		if cfg.idleTimeout > 0 {
+			idle = since + loop.Time(cfg.idleTimeout)
+		}
+		t.SetDeadline(idle)
 		if in := s.conn.In(); len(in) > 0 {
 			if n, err := s.scan.End(in, cfg.limits); n > 0 || err != nil {
 				return n, err
@@ -103,8 +143,6 @@ func (s *session) readHead(t *loop.Task, cfg *httpConfig) (int, error) {
 		case err == loop.ErrFull:
 			s.conn.Grow()
 			continue
-		case err == io.EOF && len(s.conn.In()) > 0:
-			return 0, errQuiet
 		case err != nil:
 			return 0, errQuiet
 		}
@@ -123,40 +161,50 @@ func (s *session) readHead(t *loop.Task, cfg *httpConfig) (int, error) {
 	}
 }
 
-// refuse answers what is no HTTP, and ends the connection.
+// refuse ends the connection: after an answer where err is what is wrong with
+// the request, else after what has been written already.
 func (s *session) refuse(t *loop.Task, v *view, cfg *httpConfig, err error) {
-	bad, ok := err.(*http1.Error)
-	if !ok {
+	if bad, ok := err.(*http1.Error); ok && cfg != nil {
+		s.x.begin(v, cfg)
+		s.x.protocolError(bad)
+	} else if s.conn.Drained() {
 		return
 	}
-	s.x.begin(v, cfg)
-	s.x.protocolError(bad)
 	s.linger(t)
 }
 
-// lingering is how long the end of a connection waits for the client to have
-// read the answer (Envoy's delayed_close_timeout is as long).
-const lingering = time.Second
+// How long the end of a connection waits for the client.
+const (
+	lingering  = time.Second      // to send nothing more (Envoy's delayed_close_timeout)
+	maxLinger  = 30 * time.Second // though it goes on sending
+	maxStalled = time.Minute      // to read on
+)
 
 // linger ends the connection so that the client gets the whole answer though
 // it may still be sending: closing at once would reset the connection
 // (RFC 9112, section 9.6).
 func (s *session) linger(t *loop.Task) {
 	s.conn.CloseSend()
-	t.SetDeadline(s.w.loop.In(lingering))
-	for !t.Expired() && s.conn.WriteErr() == nil {
+	var end loop.Time // by then it is closed; known when all is written
+	pending := 0
+	for s.conn.WriteErr() == nil {
 		drained := s.conn.Drained()
 		n, err := s.conn.Fill()
 		s.conn.Consume(len(s.conn.In()))
-		if err != nil {
-			if drained {
-				return
-			}
-			n = 0
-		} else if n > 0 {
-			t.SetDeadline(s.w.loop.In(lingering))
+		switch now := s.w.loop.Now(); {
+		case !drained && s.conn.Pending() != pending:
+			pending = s.conn.Pending()
+			t.SetDeadline(now + loop.Time(maxStalled))
+		case !drained:
+		case err != nil:
+			return
+		case end == 0:
+			end = now + loop.Time(maxLinger)
+			t.SetDeadline(now + loop.Time(lingering))
+		case n > 0:
+			t.SetDeadline(min(now+loop.Time(lingering), end))
 		}
-		if n == 0 && t.Park() != nil {
+		if t.Expired() || (n == 0 || err != nil) && t.Park() != nil {
 			return
 		}
 	}

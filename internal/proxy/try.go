@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"strings"
 	"time"
 
 	"github.com/sundog-mesh/sundog/internal/http1"
@@ -89,8 +90,8 @@ func (x *exchange) hangUp(st state) {
 		}
 	}
 	x.breakCopies()
-	if st == truncated {
-		x.client.Abort()
+	if x.respBegun && !x.respDone && x.downFraming.Kind == traffic.FramingClose {
+		x.client.Abort() // or the end would pass for that of the answer
 	}
 	x.up.Drop(true)
 	x.up = nil
@@ -145,7 +146,7 @@ func (x *exchange) relay(f *route.Forward) (st state, how route.Failure, err err
 				return st, 0, nil
 			}
 			moved = m
-			m, st, how, err = x.pumpDown(f)
+			m, st, how, err = x.down(f)
 			if st != going {
 				return st, how, err
 			}
@@ -170,8 +171,26 @@ func (x *exchange) relay(f *route.Forward) (st state, how route.Failure, err err
 	}
 }
 
-// fairTurns is after how many pieces of a body others get their turn.
-const fairTurns = 16
+// down moves the answer. One that is complete before the request is does not
+// end the try: the rest of the upload goes on to an endpoint that takes it, and
+// to the copies, so that all connections stay of use.
+func (x *exchange) down(f *route.Forward) (moved bool, st state, how route.Failure, err error) {
+	if !x.respDone {
+		moved, st, how, err = x.pumpDown(f)
+		early := st == answered && !x.outDone && x.respKeep && x.respFraming.Kind != traffic.FramingClose
+		if early {
+			return true, going, 0, nil
+		}
+		return moved, st, how, err
+	}
+	if n, err := x.up.Fill(); x.outDone && x.up.Drained() || n > 0 || err != nil || x.up.WriteErr() != nil {
+		return false, answered, 0, nil
+	}
+	return false, going, 0, nil
+}
+
+// fairTurns is after how many turns with something to move others get theirs.
+const fairTurns = 8
 
 // clientLeft watches for the end of the client while nothing is expected of
 // it. Like Envoy, the proxy takes a client that has ended its side for gone.
@@ -201,6 +220,10 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 		}
 		return false
 	}
+	if x.reqDone && due(x.reqEnd, f.Timeout) {
+		x.timedOut()
+		return x.late(), route.FailedTimeout
+	}
 	switch {
 	case !x.connected:
 		if due(x.tryStart, x.cluster.ConnectTimeout) {
@@ -208,10 +231,6 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 			return failed, route.FailedConnect
 		}
 	case x.outDone:
-		if due(x.reqEnd, f.Timeout) {
-			x.timedOut()
-			return x.late(), route.FailedTimeout
-		}
 		if f.Retry != nil && !x.respBegun && due(max(x.tryStart, x.reqEnd), f.Retry.PerTryTimeout) {
 			x.v.counters[x.clusterID].rqPerTryTimeout++
 			x.up.Host.RqTimeout++
@@ -250,6 +269,7 @@ func (x *exchange) late() state {
 	}
 	x.up.Drop(true)
 	x.up = nil
+	x.v.counters[x.clusterID].count(status)
 	x.reply(status, []byte(body))
 	return replied
 }
@@ -261,8 +281,6 @@ func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
 		return true
 	}
 	c := x.v.counters[x.clusterID]
-	c.rqReset++
-	c.count(503)
 	if f.Retry != nil && x.tries > f.Retry.Attempts && f.Retry.Attempts > 0 && f.Retry.RetryFailure(how) {
 		x.flags |= traffic.FlagRetryExhausted
 	}
@@ -270,6 +288,7 @@ func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
 	status, reason := 503, "connection termination"
 	switch {
 	case how == route.FailedTimeout:
+		c.count(504)
 		x.flags |= traffic.FlagUpstreamTimeout
 		x.details = "upstream_per_try_timeout"
 		x.reply(504, []byte(bodyTimeout))
@@ -279,7 +298,7 @@ func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
 		reason = "connection timeout"
 	case how == route.FailedConnect:
 		x.flags |= traffic.FlagUpstreamFailure
-		reason = "remote connection failure, transport failure reason: delayed connect error: " + errText(err)
+		reason = "remote connection failure"
 		x.failure = "delayed connect error: " + errText(err)
 	case isProtocol(err):
 		x.flags |= traffic.FlagUpstreamProtocol
@@ -287,12 +306,17 @@ func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
 	default:
 		x.flags |= traffic.FlagUpstreamTermination
 	}
-	x.details = "upstream_reset_before_response_started{" + snake(reason) + "}"
-	text := bodyReset
+	c.rqReset++
+	c.count(status)
+	text, why := bodyReset+reason, reason
 	if x.tries > 1 {
-		text = bodyRetried
+		text = bodyRetried + reason
 	}
-	x.reply(status, []byte(text+reason))
+	if x.failure != "" {
+		text, why = text+", transport failure reason: "+x.failure, why+"|"+x.failure
+	}
+	x.details = "upstream_reset_before_response_started{" + strings.ReplaceAll(why, " ", "_") + "}"
+	x.reply(status, []byte(text))
 	return false
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/netip"
 	"strings"
 
@@ -12,11 +13,10 @@ import (
 
 // switching passes on a 101, after which both connections carry another
 // protocol (RFC 9110, section 7.8).
-func (x *exchange) switching() state {
+func (x *exchange) switching() (state, error) {
 	h := &x.resp
-	if x.upgrade == nil { // nobody asked for it
-		x.flags |= traffic.FlagUpstreamProtocol
-		return failed
+	if x.upgrade == nil {
+		return failed, errUnasked
 	}
 	protocol, _ := h.Get("upgrade")
 	http1.RemoveHopByHop(h)
@@ -30,55 +30,60 @@ func (x *exchange) switching() state {
 	x.client.SetOut(http1.AppendResponse(x.client.Out(), h, traffic.Framing{}))
 	x.respBegun, x.keep = true, false
 	x.details = "via_upstream"
-	return upgraded
+	return upgraded, nil
 }
+
+var errUnasked = &http1.Error{Status: 502, Reason: "101 although no upgrade was asked for", Details: "http1.codec_error"}
 
 // tunnel moves bytes both ways until both sides have ended, or one has failed.
 func (x *exchange) tunnel() {
 	x.t.SetDeadline(0)
 	up, down := x.up.Conn, x.client
 	x.v.counters[x.clusterID].count(x.resp.Status)
-	for {
-		m1, done1 := pour(down, up, &x.reqBytes)
-		m2, done2 := pour(up, down, &x.respBytes)
-		if done1 && done2 || up.WriteErr() != nil || down.WriteErr() != nil {
+	broken := false
+	for !broken {
+		m1, err1 := pour(down, up, &x.reqBytes)
+		m2, err2 := pour(up, down, &x.respBytes)
+		if err1 == io.EOF && err2 == io.EOF && up.Drained() {
 			break
 		}
-		if m1 || m2 {
-			if x.t.Yield() != nil {
-				break
-			}
-			continue
-		}
-		if x.t.Park() != nil {
-			break
+		broken = err1 != nil && err1 != io.EOF || err2 != nil && err2 != io.EOF || up.WriteErr() != nil || down.WriteErr() != nil
+		switch {
+		case broken:
+		case m1 || m2:
+			broken = x.t.Yield() != nil
+		default:
+			broken = x.t.Park() != nil
 		}
 	}
 	x.respDone = true
-	x.up.Drop(!up.EOF())
+	x.up.Drop(broken)
 	x.up = nil
+	if broken {
+		down.Abort()
+	}
 }
 
-// pour moves what there is from one connection to the other; done says that
-// the first has ended and all of it was passed on.
-func pour(from, to *loop.Conn, n *int64) (moved, done bool) {
+// pour moves what there is from one connection to the other. The error is the
+// first one's end, io.EOF or another, which comes after all of it was moved.
+func pour(from, to *loop.Conn, n *int64) (moved bool, err error) {
 	if to.Full() {
-		return false, false
+		return false, nil
 	}
 	if len(from.In()) == 0 {
 		if _, err := from.Fill(); err != nil {
 			to.CloseSend()
-			return false, true
+			return false, err
 		}
 	}
 	in := from.In()
 	if len(in) == 0 {
-		return false, false
+		return false, nil
 	}
 	to.Write(in)
 	*n += int64(len(in))
 	from.Consume(len(in))
-	return true, false
+	return true, nil
 }
 
 // originalDst is the endpoint that a client of an ORIGINAL_DST cluster wanted:
@@ -117,9 +122,4 @@ func errText(err error) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-// snake writes a reset reason as Envoy's response code details have it.
-func snake(s string) string {
-	return strings.NewReplacer(" ", "_", ",", "|", ":", "").Replace(s)
 }

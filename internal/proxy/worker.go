@@ -22,11 +22,12 @@ type worker struct {
 	side    *mirror.Side
 	ledger  *mirror.Ledger
 
-	sessions map[*session]struct{}
-	http     map[string]*httpCounters    // by stat prefix
-	clusters map[string]*clusterCounters // by stat name
-	random   *mathrand.ChaCha8
-	records  []*record // free
+	sessions  map[*session]struct{}
+	http      map[string]*httpCounters    // by stat prefix
+	clusters  map[string]*clusterCounters // by stat name
+	random    *mathrand.ChaCha8
+	records   []*record   // free
+	exchanges []*exchange // free
 
 	date   [29]byte
 	dateAt int64 // second of date
@@ -67,6 +68,7 @@ func newWorker(p *Proxy, id int, local netip.Addr) (*worker, error) {
 	w.shadows = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Opened: p.origins.Add, Closed: p.origins.Remove})
 	w.side = mirror.NewSide(l, w.shadows, local)
 	l.Post(func() {
+		l.Go(w)
 		l.Go(w.primary)
 		l.Go(w.shadows)
 	})
@@ -109,6 +111,11 @@ func (w *worker) adopt() {
 	w.view = v
 	w.primary.Serve(g.clusters)
 	w.shadows.Serve(g.clusters)
+	for s := range w.sessions {
+		if s.config(v) == nil { // its listener has gone
+			s.task.Wake()
+		}
+	}
 }
 
 // mirrorName is the cluster of the i-th mirror, told apart where a route
@@ -126,23 +133,74 @@ func mirrorName(all []*mirror.Policy, i int) string {
 	return name
 }
 
-// accept starts a session on a connection that was taken by the listener.
+// accept makes a session of a connection that was taken by the listener.
 func (w *worker) accept(listener string, c *loop.Conn) {
-	s := &session{w: w, conn: c, listener: listener}
-	if l := w.current().listeners[listener]; l != nil && l.useOriginalDst {
+	s := &session{w: w, conn: c, listener: listener, since: w.loop.Now()}
+	v := w.current()
+	if l := v.listeners[listener]; l != nil && l.useOriginalDst {
 		if dst, ok := c.OriginalDst(); ok {
 			s.original = dst
 		}
 	}
+	if cfg := s.config(v); cfg != nil {
+		w.counters(cfg).cxTotal++
+	}
 	w.sessions[s] = struct{}{}
-	s.task = w.loop.Go(s)
-	c.Bind(s.task)
+	if !c.Rest(s) {
+		s.ConnReadable(c)
+	}
 }
 
-// wakeIdle makes sessions look whether they ought to end.
+// borrow lends an exchange to a session that has something to do.
+func (w *worker) borrow(s *session) *exchange {
+	var x *exchange
+	if n := len(w.exchanges); n > 0 {
+		x = w.exchanges[n-1]
+		w.exchanges = w.exchanges[:n-1]
+	} else {
+		x = &exchange{w: w}
+	}
+	x.s, x.client = s, s.conn
+	return x
+}
+
+const maxExchanges = 1024
+
+func (w *worker) giveBack(x *exchange) {
+	x.s, x.client, x.t = nil, nil, nil
+	x.remoteText = x.remoteText[:0]
+	if len(w.exchanges) < maxExchanges {
+		w.exchanges = append(w.exchanges, x)
+	}
+}
+
+// wakeIdle ends the sessions that rest, and makes the others look whether they
+// ought to end.
 func (w *worker) wakeIdle() {
 	for s := range w.sessions {
-		s.task.Wake()
+		if s.x == nil {
+			s.end()
+		} else {
+			s.task.Wake()
+		}
+	}
+}
+
+// sweepEvery is how exact the idle timeout of a resting connection is.
+const sweepEvery = time.Second
+
+// Run ends sessions that have rested too long. It is a task of the loop.
+func (w *worker) Run(t *loop.Task) {
+	for t.Sleep(sweepEvery) == nil {
+		for s := range w.sessions {
+			if s.x != nil {
+				continue
+			}
+			cfg := s.config(w.view)
+			if cfg == nil || cfg.idleTimeout > 0 && w.since(s.since) >= cfg.idleTimeout {
+				s.end()
+			}
+		}
 	}
 }
 

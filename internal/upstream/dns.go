@@ -236,15 +236,15 @@ func (r *Resolver) resolve(ctx context.Context, name string, spec *dnsSpec, stat
 		return ctx.Err()
 	}
 	err := errors.Join(errs...)
-	if err != nil {
+	r.mu.Lock()
+	if c := r.want[name]; c != nil && c.dns == spec {
+		c.refresh()
+	}
+	r.mu.Unlock()
+	if err != nil { // counted last: who sees it finds the endpoints, too
 		stats.failures.Add(1)
 	} else {
 		stats.successes.Add(1)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c := r.want[name]; c != nil && c.dns == spec {
-		c.refresh()
 	}
 	return err
 }
