@@ -50,4 +50,3 @@ func (s *Side) get() *Copy {
 }
 
 const maxFree = 256
-
