@@ -161,7 +161,7 @@ func get(ctx context.Context, c *http.Client, address string) (status int, body 
 	if err != nil {
 		return 0, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(text), err
 }

@@ -17,10 +17,10 @@ type show struct {
 }
 
 func (s *show) title(text string) {
-	fmt.Fprintf(s.out, "\n%s\n%s\n", text, strings.Repeat("-", len(text)))
+	_, _ = fmt.Fprintf(s.out, "\n%s\n%s\n", text, strings.Repeat("-", len(text)))
 }
 
-func (s *show) line(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
+func (s *show) line(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
 
 func (s *show) check(ok bool, format string, args ...any) {
 	s.checks++

@@ -56,7 +56,8 @@ func TestAppendRequest(t *testing.T) {
 			"PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
 		},
 		{
-			"a length of no body is 0", newHead(0, "PUT", "a", "/", "content-length: 7", "b: c"), traffic.Framing{},
+			"a length of no body is 0", newHead(0, "PUT", "a", "/", "content-length: 7", "b: c"),
+			traffic.Framing{},
 			"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\nb: c\r\n\r\n",
 		},
 		{"one Host only", newHead(0, "GET", "a", "/", "host: b"), traffic.Framing{}, "GET / HTTP/1.1\r\nhost: a\r\n\r\n"},
@@ -90,13 +91,15 @@ func TestAppendResponse(t *testing.T) {
 			"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n",
 		},
 		{
-			"HEAD or 304 keep the length", newHead(304, "", "", "", "content-length: 77", "transfer-encoding: chunked"), traffic.Framing{},
+			"HEAD or 304 keep the length", newHead(304, "", "", "", "content-length: 77", "transfer-encoding: chunked"),
+			traffic.Framing{},
 			"HTTP/1.1 304 Not Modified\r\ncontent-length: 77\r\n\r\n",
 		},
 		{"HEAD without a length", newHead(200, "", "", ""), traffic.Framing{}, "HTTP/1.1 200 OK\r\n\r\n"},
 		{"204 has none", newHead(204, "", "", "", "content-length: 5"), traffic.Framing{}, "HTTP/1.1 204 No Content\r\n\r\n"},
 		{
-			"101", newHead(101, "", "", "", "content-length: 5", "upgrade: websocket"), traffic.Framing{},
+			"101", newHead(101, "", "", "", "content-length: 5", "upgrade: websocket"),
+			traffic.Framing{},
 			"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n",
 		},
 		{"unknown status", newHead(799, "", "", ""), traffic.Framing{}, "HTTP/1.1 799 \r\n\r\n"},

@@ -14,7 +14,7 @@ import (
 func TestEveryByte(t *testing.T) {
 	const length = 19
 	var h traffic.Head
-	check := func(what string, in string, want bool, response bool) {
+	check := func(what, in string, want, response bool) {
 		t.Helper()
 		var err error
 		if response {

@@ -2,7 +2,7 @@ package http1
 
 // reason is the reason phrase of a status code in IANA's registry; empty for
 // a code that is not there.
-func reason(status int) string {
+func reason(status int) string { //nolint:funlen // a table
 	switch status {
 	case 100:
 		return "Continue"

@@ -128,7 +128,7 @@ func (l *Loop) Run(ctx context.Context) error {
 // wait polls, and sleeps if nothing is ready.
 func (l *Loop) wait(ctx context.Context) error {
 	if len(l.run) > 0 {
-		return l.poller.poll(l, 0)
+		return l.poller.poll(0)
 	}
 	// Announce the sleep first, then look for work that was posted before the
 	// announcement could be seen.
@@ -140,7 +140,7 @@ func (l *Loop) wait(ctx context.Context) error {
 		timeout = 0
 	}
 	l.mu.Unlock()
-	return l.poller.poll(l, timeout)
+	return l.poller.poll(timeout)
 }
 
 func (l *Loop) runPosted() {

@@ -56,7 +56,7 @@ func (p *poller) wake() {
 
 // poll marks what is ready, waiting up to timeout for it (for ever if it is
 // negative), and wakes the tasks concerned.
-func (p *poller) poll(l *Loop, timeout time.Duration) error {
+func (p *poller) poll(timeout time.Duration) error {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.ep), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
 	if errno == 0 && n == 0 && timeout != 0 {
 		ms := -1
@@ -74,12 +74,12 @@ func (p *poller) poll(l *Loop, timeout time.Duration) error {
 		n = 0
 	}
 	for i := range p.events[:n] {
-		p.handle(l, &p.events[i])
+		p.handle(&p.events[i])
 	}
 	return nil
 }
 
-func (p *poller) handle(l *Loop, ev *unix.EpollEvent) {
+func (p *poller) handle(ev *unix.EpollEvent) {
 	if int(ev.Fd) == p.wakefd {
 		var b [8]byte
 		_, _ = unix.Read(p.wakefd, b[:])

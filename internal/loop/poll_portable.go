@@ -45,7 +45,7 @@ func (p *poller) wake() {
 	}
 }
 
-func (p *poller) poll(_ *Loop, timeout time.Duration) error {
+func (p *poller) poll(timeout time.Duration) error {
 	switch {
 	case timeout == 0:
 		select {

@@ -100,12 +100,12 @@ func (w *wheel) advance(l *Loop) {
 			if level > 0 && w.now&(1<<(6*level)-1) != 0 {
 				continue
 			}
-			w.expire(l, level, int(w.now>>(6*level)&(slots-1)))
+			w.expire(level, int(w.now>>(6*level)&(slots-1)))
 		}
 	}
 }
 
-func (w *wheel) expire(l *Loop, level, slot int) {
+func (w *wheel) expire(level, slot int) {
 	t := w.lists[level][slot]
 	w.lists[level][slot] = nil
 	w.used[level] &^= 1 << slot

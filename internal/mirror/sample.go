@@ -18,7 +18,7 @@ func (s Sampler) Number(key []byte) uint64 { return siphash.Hash(s.K0, s.K1, key
 // Copies is how many copies of the request go to a mirror with the share
 // numerator/denominator: one where the request's number lies below the share
 // (so 0 sends none), and one more for each whole time the share exceeds 1.
-func Copies(number uint64, numerator, denominator uint64) int {
+func Copies(number, numerator, denominator uint64) int {
 	whole, part := numerator/denominator, numerator%denominator
 	if at, _ := bits.Mul64(number, denominator); at < part {
 		whole++

@@ -76,7 +76,7 @@ func TestSamplersDiffer(t *testing.T) {
 		if mirror.Copies(a.Number(id), 50, 100)+mirror.Copies(b.Number(id), 50, 100) == 2 {
 			both++
 		}
-		if a.Number(id) != a.Number(id) {
+		if first := a.Number(id); first != a.Number(id) {
 			t.Fatal("the same key gives another number")
 		}
 	}

@@ -55,7 +55,9 @@ func allocationChild(spec string) int {
 		_ = out.Encode(m.Mallocs)
 	}
 	cancel()
-	<-done
+	if err := <-done; err != nil {
+		panic(err)
+	}
 	return 0
 }
 

@@ -2,10 +2,10 @@ package proxy
 
 // httpCounters count the clients' side of one connection manager on one loop.
 type httpCounters struct {
-	cxTotal, rqTotal, rqError     uint64
-	rqClass                       [6]uint64 // by the status' first digit
-	rxReset, timeouts, overloaded uint64
-	bytesIn, bytesOut             uint64
+	cxTotal, rqTotal, rqError uint64
+	rqClass                   [6]uint64 // by the status' first digit
+	rxReset, timeouts         uint64
+	bytesIn, bytesOut         uint64
 }
 
 // clusterCounters count a cluster on one loop, primary and shadow requests

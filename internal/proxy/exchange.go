@@ -59,7 +59,6 @@ type exchange struct {
 	outDone     bool // the endpoint was given all of the request
 	connected   bool
 	tryStart    loop.Time
-	sentAt      loop.Time
 	lastTraffic loop.Time
 	upLocal     netip.AddrPort // of the connection that brought the answer
 

@@ -150,7 +150,7 @@ func (x *exchange) pumpDown(f *route.Forward) (moved bool, st state, how route.F
 			if !x.respBegun {
 				used, st, err = x.takeHead(f)
 			} else {
-				used, st, err = x.passBody()
+				used, st = x.passBody()
 			}
 			if st == failed {
 				return moved, failed, route.FailedReset, err
@@ -262,12 +262,12 @@ func (x *exchange) passHead(f traffic.Framing) {
 }
 
 // passBody moves a piece of the answer's body.
-func (x *exchange) passBody() (used bool, st state, err error) {
+func (x *exchange) passBody() (used bool, st state) {
 	data, n, done, err := x.respBody.Next(x.up.In())
 	if err != nil {
 		x.flags |= traffic.FlagUpstreamProtocol
 		x.details = "upstream_reset_after_response_started{protocol_error}"
-		return false, truncated, nil
+		return false, truncated
 	}
 	if len(data) > 0 {
 		x.respBytes += int64(len(data))
@@ -282,9 +282,9 @@ func (x *exchange) passBody() (used bool, st state, err error) {
 	x.up.Consume(n)
 	if done {
 		x.endOfAnswer()
-		return true, answered, nil
+		return true, answered
 	}
-	return n > 0, going, nil
+	return n > 0, going
 }
 
 func (x *exchange) endOfAnswer() {

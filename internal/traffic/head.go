@@ -95,8 +95,7 @@ func (h *Head) Path() []byte { return h.view(h.path) }
 // Reason is the reason phrase of an HTTP/1 response; it may be empty.
 func (h *Head) Reason() []byte { return h.view(h.reason) }
 
-// SetMethod, SetScheme, SetAuthority, SetPath and SetReason replace the
-// control data by a copy of b.
+// SetMethod replaces the method by a copy of b, as the other setters do.
 func (h *Head) SetMethod(b []byte) { h.method = h.Put(b) }
 
 // SetScheme replaces the scheme.

@@ -122,7 +122,7 @@ func (t *translator) checkDestination(o *routeObject, field string, d *istio.Des
 	host := t.fqdn(d.GetHost(), o.Namespace)
 	s := t.byHost[host]
 	if s == nil {
-		t.report(o.Problem(config.Error, field+".host", "no service has the host "+host, t.hostHint(host, o.Namespace)))
+		t.report(o.Problem(config.Error, field+".host", "no service has the host "+host, t.hostHint(host)))
 		return
 	}
 	if s.alias != nil {
@@ -157,7 +157,7 @@ func (t *translator) checkPort(o *routeObject, field string, d *istio.Destinatio
 }
 
 // hostHint says what a host that is not there may have been meant to be.
-func (t *translator) hostHint(host, namespace string) string {
+func (t *translator) hostHint(host string) string {
 	suffix := ".svc." + t.opt.ClusterDomain
 	short := strings.TrimSuffix(strings.TrimSuffix(host, suffix), ".svc")
 	if full := short + suffix; full != host && t.byHost[full] != nil {

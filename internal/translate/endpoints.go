@@ -84,7 +84,7 @@ func (t *translator) indexOverrides() {
 		host := t.fqdn(o.Host, t.opt.Namespace)
 		s := t.byHost[host]
 		if s == nil {
-			bad("no service has the host "+host, t.hostHint(host, t.opt.Namespace))
+			bad("no service has the host "+host, t.hostHint(host))
 			continue
 		}
 		if o.Port != 0 && s.port(uint32(o.Port)) == nil {

@@ -108,7 +108,7 @@ func (t *translator) mergeRule(r *rule, o *ruleObject) {
 // checkRuleHost warns of a rule for a host that nobody has.
 func (t *translator) checkRuleHost(o *ruleObject, host string) {
 	if !t.covered(host) {
-		t.report(o.Problem(config.Warning, "spec.host", "no service has the host "+host+"; the rule has no effect", t.hostHint(host, o.Namespace)))
+		t.report(o.Problem(config.Warning, "spec.host", "no service has the host "+host+"; the rule has no effect", t.hostHint(host)))
 	}
 }
 

@@ -14,14 +14,6 @@ const (
 	maxAliased = 100_000 // nodes that aliases stand for
 )
 
-type nodeKind int
-
-const (
-	scalarNode nodeKind = iota
-	mappingNode
-	listNode
-)
-
 // Place is a line and column of a text, from 1; 0 is unknown.
 type Place struct{ Line, Column int }
 
