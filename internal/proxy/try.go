@@ -189,6 +189,10 @@ func (x *exchange) down(f *route.Forward) (moved bool, st state, how route.Failu
 	return false, going, 0, nil
 }
 
+// restOfUpload is how long an upload may stand still that the endpoint has
+// answered already.
+const restOfUpload = 30 * time.Second
+
 // fairTurns is after how many turns with something to move others get theirs.
 const fairTurns = 8
 
@@ -219,6 +223,13 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 			next = at
 		}
 		return false
+	}
+	if x.respDone {
+		if due(x.lastTraffic, restOfUpload) {
+			return answered, 0
+		}
+		x.t.SetDeadline(next)
+		return going, 0
 	}
 	if x.reqDone && due(x.reqEnd, f.Timeout) {
 		x.timedOut()
