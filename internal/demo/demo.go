@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sundog-mesh/sundog/examples"
 	"github.com/sundog-mesh/sundog/internal/admin"
 	"github.com/sundog-mesh/sundog/internal/config"
@@ -144,18 +146,27 @@ func (w *world) close() {
 	}
 }
 
-// serve stays up and tells what to try.
+// serve stays up and tells what to try, with an admin interface for each
+// cluster.
 func (w *world) serve(ctx context.Context, s *show) error {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
 	s.title("Try it (Ctrl-C ends it)")
 	s.line("http_proxy=http://%s curl http://httpbin:8000/headers", w.a.address("virtualOutbound"))
 	s.line("curl http://%s/headers", w.a.address("0.0.0.0_80"))
-	for _, path := range []string{"ledger", "clusters", "config_dump", "stats"} {
-		s.line("curl http://%s/%s", ln.Addr(), path)
+	g, ctx := errgroup.WithContext(ctx)
+	var lc net.ListenConfig
+	for _, c := range []struct {
+		name string
+		*cluster
+	}{{"A", w.a}, {"B", w.b}} {
+		ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			g.Go(func() error { return err }) // ends the other one
+			break
+		}
+		s.line("curl http://%s/ledger    cluster %s; also /clusters /config_dump /listeners /stats", ln.Addr(), c.name)
+		g.Go(func() error {
+			return admin.New(admin.NewState(c.proxy, time.Now()), c.proxy, admin.Options{Version: "demo"}).Run(ctx, ln)
+		})
 	}
-	return admin.New(admin.NewState(w.a.proxy, time.Now()), w.a.proxy, admin.Options{Version: "demo"}).Run(ctx, ln)
+	return g.Wait()
 }

@@ -2,9 +2,10 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,12 +47,7 @@ func (w *world) inCluster(ctx context.Context, s *show) error {
 	s.check(near(len(shadow), meshRequests/2), "v1-mirroring got %d shadows of %d requests", len(shadow), meshRequests)
 	s.check(all(primary, func(r seen) bool { return r.host == "httpbin:8000" && !r.internal }), "v1 got a Host other than httpbin:8000")
 	s.check(all(shadow, func(r seen) bool { return r.host == "httpbin-shadow:8000" && r.internal }), "v1-mirroring got a Host other than httpbin-shadow:8000")
-	s.line("")
-	s.line("The access log has a line for the primary and, what Envoy cannot do, one for the shadow:")
-	for _, l := range pair(w.a.log.String(), "httpbin:8000") {
-		s.line("  %s", l)
-	}
-	return nil
+	return w.lines(ctx, s, "httpbin:8000")
 }
 
 // crossCluster sends requests to A's gateway, half of which reach B through
@@ -83,15 +79,36 @@ func (w *world) crossCluster(ctx context.Context, s *show) error {
 	s.received(w.test.name, test)
 	s.check(len(primary) == gatewayRequests, "v1 got %d requests of %d", len(primary), gatewayRequests)
 	s.check(near(len(test), gatewayRequests/2), "cluster B got %d shadows of %d requests", len(test), gatewayRequests)
-	s.check(all(test, func(r seen) bool { return strings.Contains(r.host, "-shadow") && r.path == "/headers" }), "cluster B got what is no shadow")
+	host, port, _ := net.SplitHostPort(gateway)
+	shadowHost := host + "-shadow:" + port
+	s.check(all(test, func(r seen) bool { return r.host == shadowHost && r.path == "/headers" }), "cluster B got what is no shadow of /headers")
+	s.check(all(test, func(r seen) bool { return strings.Count(r.forwardedFor, ",") == 2 }), "a shadow did not come to B through both gateways")
 	s.check(strings.Contains(body, gateway) && !strings.Contains(body, "-shadow"), "the client did not get A's answer: %s", body)
 	s.line("The client got the primary's answer, Host %s. B saw the shadows come through two proxies: x-forwarded-for %s", gateway, first(test).forwardedFor)
+	return w.lines(ctx, s, gateway)
+}
+
+// lines shows the access log of A, which is written behind the requests: a
+// request that was mirrored, and its shadow.
+func (w *world) lines(ctx context.Context, s *show, host string) error {
+	var both []string
+	if err := until(ctx, "the access log of "+host, func() bool {
+		both = pair(w.a.log.String(), host)
+		return len(both) == 2
+	}); err != nil {
+		return err
+	}
+	s.line("")
+	s.line("The access log has a line for the primary and, what Envoy cannot do, one for the shadow:")
+	for _, l := range both {
+		s.line("  %s", l)
+	}
 	return nil
 }
 
 // route shows the route of the config dump beside the article's.
 func (w *world) route(s *show) {
-	s.title("The route in A's config dump, every field of the article's")
+	s.title("The route in A's config dump, and every field of the article's")
 	want, err := examples.Files.ReadFile("cross-cluster/expected-route.json")
 	s.check(err == nil, "reading the expected route: %v", err)
 	for _, rc := range w.a.snapshot.Routes {
@@ -101,42 +118,68 @@ func (w *world) route(s *show) {
 		got, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(rc.GetVirtualHosts()[0].GetRoutes()[0])
 		s.check(err == nil, "writing the route: %v", err)
 		s.beside(want, got)
+		return
 	}
+	s.check(false, "the config dump has no http.80")
 }
 
-// ledger shows and checks what became of every request.
+// ledger shows and checks what became of every request, and that the services
+// saw the same.
 func (w *world) ledger(s *show) {
 	s.title("The ledger of cluster A: every request, every mirror, one outcome")
 	rep := w.a.proxy.Status().Ledger
 	forwarded := uint64(meshRequests + gatewayRequests)
 	s.check(rep.Forwarded == forwarded, "%d requests were forwarded, the ledger has %d", forwarded, rep.Forwarded)
+	s.check(w.v1.count() == meshRequests+gatewayRequests, "v1 got %d requests, forwarded were %d", w.v1.count(), forwarded)
+	shadows := map[string]*service{
+		"outbound|8000|v1-mirroring|httpbin.default.svc.cluster.local": w.mirroring,
+		"outbound|80||httpbin.mirror.cluster-b":                        w.test,
+	}
 	for _, r := range rep.Routes {
 		for _, m := range r.Mirrors {
-			sum := uint64(0)
-			var parts []string
-			for name, n := range m.Outcomes {
-				sum += n
-				parts = append(parts, fmt.Sprintf("%d %s", n, name))
+			got, ok := shadows[m.Cluster]
+			s.check(ok, "the ledger has %s, twice or by mistake", m.Cluster)
+			if ok {
+				s.balances(r, m, got)
 			}
-			slices.Sort(parts)
-			s.line("%s", r.Route)
-			s.line("  to %s, share %.2f: %s = %d of %d forwarded", m.Cluster, m.Share, strings.Join(parts, " + "), sum, r.Forwarded)
-			s.check(sum == r.Forwarded, "the outcomes of %s sum to %d, forwarded were %d", m.Cluster, sum, r.Forwarded)
-			s.check(m.Outcomes["completed"]+m.Outcomes["not_sampled"] == sum, "not every shadow of %s was completed: %v", m.Cluster, m.Outcomes)
+			delete(shadows, m.Cluster)
 		}
 	}
+	s.check(len(shadows) == 0, "the ledger lacks mirrors: %v", slices.Sorted(maps.Keys(shadows)))
+}
+
+// balances shows one mirror's outcomes, which sum to the forwarded requests
+// and agree with what the shadow's service got.
+func (s *show) balances(r mirror.RouteReport, m mirror.MirrorReport, to *service) {
+	sum := uint64(0)
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m.Outcomes)) {
+		sum += m.Outcomes[name]
+		parts = append(parts, fmt.Sprintf("%d %s", m.Outcomes[name], name))
+	}
+	s.line("%s", r.Route)
+	s.line("  to %s, share %.2f", m.Cluster, m.Share)
+	s.line("  %s = %d of %d forwarded; %s received %d", strings.Join(parts, " + "), sum, r.Forwarded, to.name, to.count())
+	s.check(sum == r.Forwarded, "the outcomes of %s sum to %d, forwarded were %d", m.Cluster, sum, r.Forwarded)
+	s.check(m.Outcomes["completed"]+m.Outcomes["not_sampled"] == sum, "not every shadow of %s was completed: %v", m.Cluster, m.Outcomes)
+	s.check(m.Outcomes["completed"] == uint64(to.count()), "%s received %d shadows, the ledger has %d completed", to.name, to.count(), m.Outcomes["completed"])
 }
 
 // settled waits until no shadow is in flight.
 func (w *world) settled(ctx context.Context) error {
+	return until(ctx, "the shadows", func() bool { return inFlight(w.a.proxy.Status().Ledger) == 0 })
+}
+
+// until waits until the condition holds.
+func until(ctx context.Context, what string, ok func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
-	for inFlight(w.a.proxy.Status().Ledger) > 0 {
+	for !ok() {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the shadows: %w", ctx.Err())
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
 		case <-look.C:
 		}
 	}
@@ -208,31 +251,4 @@ func requestID(line string) string {
 		}
 	}
 	return ""
-}
-
-// covers reports the paths of want that got does not have as they are.
-func covers(path string, want, got any) (missing []string) {
-	switch want := want.(type) {
-	case map[string]any:
-		g, _ := got.(map[string]any)
-		for k, v := range want {
-			missing = append(missing, covers(path+"."+k, v, g[k])...)
-		}
-	case []any:
-		g, _ := got.([]any)
-		for i, v := range want {
-			var at any
-			if i < len(g) {
-				at = g[i]
-			}
-			missing = append(missing, covers(fmt.Sprintf("%s[%d]", path, i), v, at)...)
-		}
-	default:
-		a, _ := json.Marshal(want)
-		b, _ := json.Marshal(got)
-		if string(a) != string(b) && strings.Trim(string(a), `"`) != strings.Trim(string(b), `"`) {
-			missing = append(missing, path)
-		}
-	}
-	return missing
 }

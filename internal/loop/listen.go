@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"time"
 )
 
 // Listener takes connections on one address and gives them to loops.
@@ -17,12 +18,20 @@ type Listener struct {
 	acceptor
 }
 
+// shortOfResources is how long accepting pauses when the process or the system
+// has no descriptor or memory left.
+const shortOfResources = 50 * time.Millisecond
+
 // Listen binds a TCP address, "127.0.0.1:8080" or ":80". It never shares the
 // address with another process.
 func Listen(ctx context.Context, addr string) (*Listener, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(ctx, "tcp", addr)
+	network := "tcp"
+	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().Is4() {
+		network = "tcp4" // 0.0.0.0 is not every IPv6 address, too
+	}
+	ln, err := lc.Listen(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}

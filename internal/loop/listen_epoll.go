@@ -14,10 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shortOfResources is how long accepting pauses when the process or the system
-// has no descriptor or memory left.
-const shortOfResources = 50 * time.Millisecond
-
 // acceptor is the listening socket once more, in the form in which one may
 // both wait for it in the runtime's poller and call accept4 by oneself (a
 // net.TCPListener allows only its own Accept).

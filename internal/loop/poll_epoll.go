@@ -243,6 +243,17 @@ func (l *Loop) Connect(t *Task, addr netip.AddrPort, mark int) (*Conn, error) {
 	return c, nil
 }
 
+// CanMark reports why connections cannot carry the mark: setting it takes
+// CAP_NET_ADMIN.
+func CanMark(mark int) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark)
+	return errors.Join(os.NewSyscallError("setsockopt", err), unix.Close(fd))
+}
+
 // Connected reports whether a connection that Connect began is up, or why it
 // failed.
 func (c *Conn) Connected() (bool, error) {

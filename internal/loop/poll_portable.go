@@ -4,8 +4,10 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -214,6 +216,14 @@ func (acceptor) close() error { return nil }
 
 func (acceptor) accept(ln *net.TCPListener, next func() *Loop, handle func(*Loop, *Conn)) error {
 	nc, err := ln.AcceptTCP()
+	if isAny(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM) {
+		pause := time.NewTimer(shortOfResources)
+		<-pause.C
+		return nil
+	}
+	if isAny(err, syscall.ECONNABORTED, syscall.EINTR) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -233,6 +243,18 @@ func (acceptor) accept(ln *net.TCPListener, next func() *Loop, handle func(*Loop
 	}
 	return nil
 }
+
+func isAny(err error, codes ...syscall.Errno) bool {
+	for _, code := range codes {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// CanMark reports why connections cannot carry the mark: on Linux only they can.
+func CanMark(int) error { return errors.New("only the epoll driver sets SO_MARK") }
 
 // OriginalDst is where the client meant to connect to; known on Linux only.
 func (c *Conn) OriginalDst() (dst netip.AddrPort, ok bool) { return netip.AddrPort{}, false }

@@ -133,7 +133,7 @@ func (c *Copy) Body(p []byte) {
 		c.conn.Write(p)
 	}
 	if c.behind() && !c.conn.Drained() && c.behind() {
-		c.giveUp(traffic.Overrun)
+		c.giveUp(c.behindBecause())
 		return
 	}
 	c.hold()
@@ -141,6 +141,14 @@ func (c *Copy) Body(p []byte) {
 
 // behind reports whether more waits for the shadow than its buffer holds.
 func (c *Copy) behind() bool { return int64(c.conn.Pending()) > c.policy.Limits.Buffer }
+
+// behindBecause tells a shadow that is slow from one that is not there.
+func (c *Copy) behindBecause() traffic.Outcome {
+	if ok, _ := c.conn.Connected(); !ok {
+		return traffic.ConnectFailed
+	}
+	return traffic.Overrun
+}
 
 var crlf = []byte("\r\n")
 

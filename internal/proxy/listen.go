@@ -26,6 +26,15 @@ func (b *boundListener) close(log *slog.Logger) {
 	}
 }
 
+// warnUnmarked tells, with the first redirected connection, if the proxy's own
+// cannot be told apart from others.
+func (p *Proxy) warnUnmarked() {
+	if err := loop.CanMark(Mark); err != nil {
+		p.opt.Logger.Warn("connections are redirected to the proxy, and its own cannot carry the mark that would except them",
+			"mark", Mark, "error", err, "hint", "give the process CAP_NET_ADMIN, or redirect no port that an endpoint listens on")
+	}
+}
+
 // BindError says that a listener's address could not be bound.
 type BindError struct {
 	Listener, Address string

@@ -48,7 +48,9 @@ type Proxy struct {
 	workers  []*worker
 	slots    *upstream.Slots
 	resolver *upstream.Resolver
-	origins  *mirror.Origins
+	origins  *mirror.Origins // of shadows
+	own      *mirror.Origins // of requests to primaries
+	unmarked sync.Once       // warns of connections without a mark
 	sampler  mirror.Sampler
 
 	gen       atomic.Pointer[generation]
@@ -81,6 +83,7 @@ func New(opt Options) (*Proxy, error) {
 		slots:    upstream.NewSlots(nil),
 		resolver: upstream.NewResolver(net.DefaultResolver),
 		origins:  &mirror.Origins{},
+		own:      &mirror.Origins{},
 		budgets:  map[string]*mirror.Budget{},
 		bound:    map[string]*boundListener{},
 		fatal:    make(chan error, 1),

@@ -50,6 +50,14 @@ func (s *session) Run(t *loop.Task) {
 		}
 		if s.requests == 0 {
 			s.own = s.w.p.origins.Has(s.conn.Remote())
+			if s.looped() {
+				s.x.begin(v, cfg)
+				s.x.details = "redirected_to_itself"
+				s.x.reply(503, []byte("the proxy's own connection was redirected back to it"))
+				s.x.finish()
+				s.linger(t)
+				return
+			}
 		}
 		s.requests++
 		if !s.x.serve(t, v, cfg, n) {
@@ -60,6 +68,12 @@ func (s *session) Run(t *loop.Task) {
 			return
 		}
 	}
+}
+
+// looped reports whether the client is this very process, whose connection
+// was redirected back to it: serving it would never end.
+func (s *session) looped() bool {
+	return s.original.IsValid() && (s.own || s.w.p.own.Has(s.conn.Remote()))
 }
 
 // rest leaves the connection to itself if nothing has come. What is left of

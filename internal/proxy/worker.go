@@ -64,7 +64,7 @@ func newWorker(p *Proxy, id int, local netip.Addr) (*worker, error) {
 		return nil, fmt.Errorf("seeding event loop %d: %w", id, err)
 	}
 	w.random = mathrand.NewChaCha8(seed)
-	w.primary = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark})
+	w.primary = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Opened: p.own.Add, Closed: p.own.Remove})
 	w.shadows = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Opened: p.origins.Add, Closed: p.origins.Remove})
 	w.side = mirror.NewSide(l, w.shadows, local)
 	l.Post(func() {
@@ -140,6 +140,8 @@ func (w *worker) accept(listener string, c *loop.Conn) {
 	if l := v.listeners[listener]; l != nil && l.useOriginalDst {
 		if dst, ok := c.OriginalDst(); ok {
 			s.original = dst
+			p := w.p
+			p.unmarked.Do(p.warnUnmarked)
 		}
 	}
 	if cfg := s.config(v); cfg != nil {
