@@ -1,155 +1,153 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
-// badShadow is a destination that a mirror must survive.
-type badShadow struct {
-	name  string
-	start func() (addr string, stop func(), err error)
+// upload is the request of the harm part.
+type upload struct {
+	name   string
+	file   string
+	conns  int
+	length time.Duration // of a run
 }
 
 // harm compares the latency that clients see with a broken shadow against no
-// mirror at all, at half of the rate that the proxy can take.
+// mirror at all, at half of the rate that the proxy takes without a mirror.
 func (b *bench) harm(ctx context.Context) error {
-	primary, paddr, err := b.startNginx(ctx, "primary", nginxSink, job{})
+	primary, err := sink()
 	if err != nil {
 		return err
 	}
 	defer primary.stop()
-	fmt.Printf("Latency with a broken shadow against no mirror, medians of %d runs of %v at half of saturation\n\n", b.runs, b.length)
-	fmt.Printf("| body | shadow | rate | p50 | p99 | p50 ratio | p99 ratio | failed | RSS, MiB |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
-	for _, body := range []struct {
-		name  string
-		size  int
-		conns int
-	}{{"1 KiB", 1 << 10, 16}, {"16 MiB", 16 << 20, 2}} {
-		path := filepath.Join(b.dir, "body")
-		if err := os.WriteFile(path, make([]byte, body.size), 0o600); err != nil {
-			return err
-		}
-		for _, shadow := range []badShadow{{"refuses", refusing}, {"accepts, never reads", hanging}, {"answers after 1 s", slow}} {
-			if err := b.harmRow(ctx, paddr, shadow, body.name, path, body.conns); err != nil {
-				return err
+	small, err := b.file("body-1k", 1<<10)
+	if err != nil {
+		return err
+	}
+	large, err := b.file("body-16m", 16<<20)
+	if err != nil {
+		return err
+	}
+	b.report.printf(`Clients POST at a fixed rate (h2load): half of what each proxy takes without a mirror. Runs without a mirror and with a mirror of
+all requests alternate, and ratios are with against without. Requests that were due in a run and had no answer at its end are
+unanswered, and count with the least that they waited.
+The first shadow is well: it shows what the copies cost by themselves, for which that rate does not leave room in every proxy.
+Peers run %d times only.
+
+`, b.peerRuns())
+	b.report.columns("body", "shadow", "proxy", "rate", "p50, ms", "p99, ms", "p50 ratio", "p99 ratio", "budget",
+		"answered", "failed", "unanswered", "RSS before, MiB", "after, MiB", "ledger")
+	proxies := []proxy{b.sundogProxy(), b.nginxProxy(), b.envoyProxy()}
+	for _, u := range []upload{
+		{"1 KiB", small, 16, b.length},
+		{"16 MiB", large, 2, b.length},
+	} {
+		for _, p := range proxies {
+			if err := b.harmRows(ctx, p, u, primary.addr); err != nil {
+				return fmt.Errorf("%s, %s: %w", p.name, u.name, err)
 			}
 		}
 	}
-	fmt.Println()
+	b.report.printf("\n")
 	return nil
 }
 
-func (b *bench) harmRow(ctx context.Context, primary string, shadow badShadow, name, body string, conns int) error {
-	plain, plainAddr, err := b.startSundog(ctx, job{primary: primary})
+// peerRuns is how often a peer runs in the harm part, which is the longest.
+func (b *bench) peerRuns() int { return (b.runs + 1) / 2 }
+
+// harmRows is one proxy with all shadows, beside the same without a mirror.
+func (b *bench) harmRows(ctx context.Context, p proxy, u upload, primary string) error {
+	if p.missing {
+		b.report.missing(15, u.name, "all", p.name)
+		return nil
+	}
+	plain, err := p.start(ctx, job{primary: primary})
 	if err != nil {
 		return err
 	}
 	defer plain.stop()
-	bad, stop, err := shadow.start()
+	l := load{addr: plain.addr, conns: u.conns, body: u.file, length: u.length}
+	most, err := b.capacity(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	mirrored, mirroredAddr, err := b.startSundog(ctx, job{primary: primary, shadow: bad})
+	l.rate = most / 2
+	for _, s := range shadows() {
+		if err := b.harmRow(ctx, p, u, s, plain, l, primary); err != nil {
+			return fmt.Errorf("the shadow %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) harmRow(ctx context.Context, p proxy, u upload, s shadow, plain *process, l load, primary string) error {
+	bad, err := s.start()
+	if err != nil {
+		return err
+	}
+	defer bad.stop()
+	mirrored, err := p.start(ctx, job{primary: primary, shadow: bad.addr, percent: 100})
 	if err != nil {
 		return err
 	}
 	defer mirrored.stop()
-	most, err := b.uploads(ctx, plainAddr, conns, body)
+	runs := b.runs
+	if p.name != "sundog" {
+		runs = b.peerRuns()
+	}
+	if err := wait(ctx, 200*time.Millisecond); err != nil { // nginx listens before its worker runs
+		return err
+	}
+	before := mirrored.rss()
+	got, err := b.paced(ctx, []contender{{"without", plain}, {"with", mirrored}}, l, runs)
 	if err != nil {
 		return err
 	}
-	rate := max(int(most/2), conns)
-	var p50s, p99s, base50, base99 []float64
-	failed := 0
-	for i := range b.runs + 1 { // the first warms up
-		without, err := b.atRate(ctx, plainAddr, rate, conns, body)
+	with, without := got["with"], got["without"]
+	r50, r99 := median(with.p50)/median(without.p50), median(with.p99)/median(without.p99)
+	budget, sums := "", ""
+	if p.name == "sundog" {
+		book, err := mirrored.ledger(ctx)
 		if err != nil {
 			return err
 		}
-		with, err := b.atRate(ctx, mirroredAddr, rate, conns, body)
-		if err != nil {
-			return err
-		}
-		failed += with.failed
-		if i > 0 {
-			base50, base99 = append(base50, float64(without.p50)), append(base99, float64(without.p99))
-			p50s, p99s = append(p50s, float64(with.p50)), append(p99s, float64(with.p99))
-		}
+		budget, sums = verdict(max(r50, r99), 1.05), book.String()
 	}
-	fmt.Printf("| %s | %s | %d/s | %v | %v | %.2f | %.2f | %d | %.0f |\n", name, shadow.name, rate,
-		time.Duration(median(p50s)), time.Duration(median(p99s)),
-		median(p50s)/median(base50), median(p99s)/median(base99), failed, float64(mirrored.rss())/(1<<20))
+	b.report.row(u.name, s.name, p.name, fmt.Sprintf("%.1f/s", l.rate), ms(median(with.p50)), ms(median(with.p99)),
+		ratio(r50), ratio(r99), budget,
+		fmt.Sprint(with.answered), fmt.Sprint(with.failed), fmt.Sprint(with.unanswered), mib(before), mib(mirrored.rss()), sums)
 	return nil
 }
 
-// refusing is an address that nobody listens on.
-func refusing() (string, func(), error) {
-	addr, err := freeAddr()
-	return addr, func() {}, err
-}
-
-// hanging accepts connections and never reads from them.
-func hanging() (string, func(), error) {
-	return listen(func(c net.Conn, done <-chan struct{}) { <-done })
-}
-
-// slow reads everything and answers each second.
-func slow() (string, func(), error) {
-	return listen(func(c net.Conn, done <-chan struct{}) {
-		got := make(chan struct{}, 1)
-		go func() {
-			buf := make([]byte, 64<<10)
-			for {
-				if _, err := c.Read(buf); err != nil {
-					return
-				}
-				select {
-				case got <- struct{}{}:
-				default:
-				}
-			}
-		}()
-		for {
-			select {
-			case <-done:
-				return
-			case <-got:
-			}
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Second):
-			}
-			if _, err := c.Write([]byte("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")); err != nil {
-				return
+// String has the outcomes, and whether their sum is, for each mirror, the
+// number of forwarded requests.
+func (l ledger) String() string {
+	sums := map[string]uint64{}
+	var outcomes, want uint64
+	for _, r := range l.Routes {
+		for _, m := range r.Mirrors {
+			want += r.Forwarded
+			for name, n := range m.Outcomes {
+				sums[name] += n
+				outcomes += n
 			}
 		}
-	})
-}
-
-func listen(serve func(net.Conn, <-chan struct{})) (string, func(), error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
 	}
-	done := make(chan struct{})
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				serve(c, done)
-			}()
+	var text []string
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		if sums[name] > 0 {
+			text = append(text, fmt.Sprintf("%s %d", name, sums[name]))
 		}
-	}()
-	return ln.Addr().String(), func() { close(done); _ = ln.Close() }, nil
+	}
+	if outcomes != want {
+		return strings.Join(append(text, fmt.Sprintf("**does NOT balance**: %d outcomes, %d forwarded", outcomes, want)), ", ")
+	}
+	return strings.Join(append(text, "balances"), ", ")
 }

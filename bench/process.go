@@ -1,7 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,63 +18,98 @@ import (
 
 // process is a program under measurement, with its children.
 type process struct {
-	cmd *exec.Cmd
-	out *strings.Builder
+	cmd   *exec.Cmd
+	addr  string // where it serves
+	admin string // Sundog's admin interface
+	out   *strings.Builder
+	done  chan error // gets what Wait said
 }
 
-// start runs a program until ctx ends or stop is called, and waits until it
+// launch runs a program until ctx ends or stop is called, and waits until it
 // accepts connections at addr.
-func start(ctx context.Context, addr, name string, args ...string) (*process, error) {
-	p := &process{cmd: exec.CommandContext(ctx, name, args...), out: &strings.Builder{}}
+func launch(ctx context.Context, addr string, env []string, name string, args ...string) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, name, args...), addr: addr, out: &strings.Builder{}, done: make(chan error, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	p.cmd.Cancel = func() error { return p.signal(syscall.SIGTERM) }
+	p.cmd.WaitDelay = 3 * time.Second
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for range 200 {
+	go func() { p.done <- p.cmd.Wait() }()
+	for range 800 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			_ = c.Close()
 			return p, nil
 		}
-		pause(25 * time.Millisecond)
+		select {
+		case err := <-p.done:
+			return nil, fmt.Errorf("%s ended: %w: %s", name, err, p.out)
+		case <-time.After(25 * time.Millisecond):
+		}
 	}
 	p.stop()
 	return nil, fmt.Errorf("%s does not listen on %s: %s", name, addr, p.out)
 }
 
+func (p *process) signal(s syscall.Signal) error { return syscall.Kill(-p.cmd.Process.Pid, s) }
+
+// stop ends the program and its children; what takes longer than two seconds
+// is killed.
 func (p *process) stop() {
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
-	_ = p.cmd.Wait()
+	_ = p.signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(2 * time.Second):
+		_ = p.signal(syscall.SIGKILL)
+		<-p.done
+	}
 }
 
 // cpu is the user and system time that the process and its children took.
-func (p *process) cpu() time.Duration {
-	var ticks int64
+func (p *process) cpu() (time.Duration, error) {
+	var sum time.Duration
 	for _, pid := range p.pids() {
 		stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
 		if err != nil {
-			continue
+			return 0, err
 		}
-		f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		utime, _ := strconv.ParseInt(f[11], 10, 64)
-		stime, _ := strconv.ParseInt(f[12], 10, 64)
-		ticks += utime + stime
+		t, err := parseStat(string(stat))
+		if err != nil {
+			return 0, err
+		}
+		sum += t
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100
+	return sum, nil
+}
+
+// parseStat reads user and system time from /proc/PID/stat (proc_pid_stat(5),
+// fields 14 and 15, in ticks of 10 ms). The name before them may hold anything.
+func parseStat(stat string) (time.Duration, error) {
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(f) < 13 {
+		return 0, fmt.Errorf("not a line of /proc/PID/stat: %q", stat)
+	}
+	utime, err1 := strconv.ParseInt(f[11], 10, 64)
+	stime, err2 := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(utime+stime) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
 // rss is the resident memory of the process and its children, in bytes.
-func (p *process) rss() int64 {
+func (p *process) rss() float64 {
 	var sum int64
 	for _, pid := range p.pids() {
 		statm, err := os.ReadFile(filepath.Join("/proc", pid, "statm"))
 		if err != nil {
 			continue
 		}
-		pages, _ := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
-		sum += pages * int64(os.Getpagesize())
+		if f := strings.Fields(string(statm)); len(f) > 1 {
+			pages, _ := strconv.ParseInt(f[1], 10, 64)
+			sum += pages * int64(os.Getpagesize())
+		}
 	}
-	return sum
+	return float64(sum)
 }
 
 func (p *process) pids() []string {
@@ -91,4 +129,26 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-func pause(d time.Duration) { <-time.After(d) }
+// wait waits, or returns early when ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// openFiles raises the limit of open files for this process and those that it
+// starts.
+func openFiles(n uint64) error {
+	var now syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now); err != nil {
+		return err
+	}
+	err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: max(now.Cur, n), Max: max(now.Max, n)})
+	if err != nil {
+		return fmt.Errorf("%d open files: %w (ulimit -n)", n, err)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+//go:build linux
+
+package main
+
+import "context"
+
+// loops compares the CPU per request of one event loop and two.
+func (b *bench) loops(ctx context.Context) error {
+	primary, err := b.backend(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer primary.stop()
+	shadow, err := b.backend(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer shadow.stop()
+	b.report.printf("CPU per request of `--concurrency 2` against 1, at saturation.\n\n")
+	b.report.columns("job", "one loop, µs", "two loops, µs", "one, requests/s", "two, requests/s", "two ÷ one", "budget")
+	for _, row := range []struct {
+		name string
+		job  job
+	}{
+		{"plain", job{primary: primary.addr}},
+		{"100 % mirrored", job{primary: primary.addr, shadow: shadow.addr, percent: 100}},
+	} {
+		if err := b.loopsRow(ctx, row.name, row.job); err != nil {
+			return err
+		}
+	}
+	b.report.printf("\n")
+	return nil
+}
+
+func (b *bench) loopsRow(ctx context.Context, name string, j job) error {
+	var all []contender
+	for i, loops := range []string{"one", "two"} {
+		j.loops = i + 1
+		p, err := b.startSundog(ctx, j)
+		if err != nil {
+			return err
+		}
+		defer p.stop()
+		all = append(all, contender{loops, p})
+	}
+	got, err := b.saturated(ctx, all)
+	if err != nil {
+		return err
+	}
+	one, two := got["one"], got["two"]
+	r := two.cpu / one.cpu
+	b.report.row(name, micros(one.cpu), micros(two.cpu), count(one.perSecond), count(two.perSecond), ratio(r), verdict(r, 1.1))
+	return nil
+}
