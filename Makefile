@@ -1,7 +1,7 @@
 # The commands that people and CI use. `make help` lists them.
 GO       ?= go
 FUZZTIME ?= 30s
-PORTABLE := ./internal/loop ./internal/upstream ./internal/mirror ./internal/proxy
+PORTABLE := ./internal/loop ./internal/upstream ./internal/mirror ./internal/proxy ./test
 RACE     := ./internal/loop ./internal/mirror ./internal/proxy ./internal/upstream ./internal/telemetry ./internal/admin ./internal/cli ./internal/demo
 LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 

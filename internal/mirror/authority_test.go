@@ -29,14 +29,17 @@ func TestAppendAuthority(t *testing.T) {
 
 func TestOrigins(t *testing.T) {
 	var o mirror.Origins
-	a, b := netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2")
-	o.Add(a)
-	if !o.Has(a) || o.Has(b) {
-		t.Error("one was added")
+	a, b, c := netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"), netip.MustParseAddrPort("127.0.0.1:3")
+	o.Add(a, b)
+	if !o.Has(a, b) {
+		t.Error("it was added")
 	}
-	o.Remove(a)
-	o.Remove(b)
-	if o.Has(a) {
+	if o.Has(a, c) || o.Has(b, a) {
+		t.Error("a client with the same address and another destination is somebody else")
+	}
+	o.Remove(a, b)
+	o.Remove(a, c)
+	if o.Has(a, b) {
 		t.Error("it was removed")
 	}
 }

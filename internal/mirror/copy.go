@@ -77,6 +77,9 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	if e == nil {
 		return c.refuse(traffic.NoEndpoint)
 	}
+	if s.loop.Now() < s.pool.Host(p.Cluster, e).NotBefore {
+		return c.refuse(traffic.ConnectFailed)
+	}
 	c.chunked = r.Framing.Kind == traffic.FramingChunked
 	c.methodN = copy(c.method[:], r.Head.Method())
 	c.task = s.loop.Go(c)
@@ -212,6 +215,10 @@ func (c *Copy) hold() {
 	}
 }
 
+// afterRefusal is how long no copy tries an endpoint that has refused one: to
+// find that out each time costs the primary's loop more than a whole copy.
+const afterRefusal = 100 * time.Millisecond
+
 // Run waits for the shadow's answer. It is the copy's task.
 func (c *Copy) Run(t *loop.Task) {
 	defer c.settle()
@@ -225,6 +232,7 @@ func (c *Copy) await(t *loop.Task) {
 			ok, err := c.conn.Connected()
 			if err != nil {
 				c.conn.Host.CxConnectFail++
+				c.conn.Host.NotBefore = c.side.loop.In(afterRefusal)
 				c.outcome = traffic.ConnectFailed
 				return
 			}

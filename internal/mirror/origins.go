@@ -5,20 +5,23 @@ import (
 	"sync"
 )
 
-// Origins knows the local addresses of the connections to shadows, by which
-// the proxy tells its own copies when they come back to it: those are never
-// mirrored again. It is safe for concurrent use.
-type Origins struct{ addrs sync.Map }
+// Origins knows the proxy's own connections by both of their addresses, and so
+// tells when one of them comes back to the proxy: shadows are not mirrored
+// again. It is safe for concurrent use.
+type Origins struct{ conns sync.Map }
 
-// Add notes a connection to a shadow.
-func (o *Origins) Add(local netip.AddrPort) { o.addrs.Store(local, nil) }
+type connection struct{ local, remote netip.AddrPort }
+
+// Add notes a connection that the proxy makes.
+func (o *Origins) Add(local, remote netip.AddrPort) { o.conns.Store(connection{local, remote}, nil) }
 
 // Remove forgets it.
-func (o *Origins) Remove(local netip.AddrPort) { o.addrs.Delete(local) }
+func (o *Origins) Remove(local, remote netip.AddrPort) { o.conns.Delete(connection{local, remote}) }
 
-// Has reports whether a client's connection comes from this process's own
-// connection to a shadow.
-func (o *Origins) Has(remote netip.AddrPort) bool {
-	_, ok := o.addrs.Load(remote)
+// Has reports whether a connection that the proxy has accepted is the other
+// end of one that it made. dialed is where the client connected to: the local
+// address, or that before a redirection.
+func (o *Origins) Has(client, dialed netip.AddrPort) bool {
+	_, ok := o.conns.Load(connection{client, dialed})
 	return ok
 }

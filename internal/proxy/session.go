@@ -49,7 +49,7 @@ func (s *session) Run(t *loop.Task) {
 			return
 		}
 		if s.requests == 0 {
-			s.own = s.w.p.origins.Has(s.conn.Remote())
+			s.own = s.w.p.origins.Has(s.conn.Remote(), s.dialed())
 			if s.looped() {
 				s.x.begin(v, cfg)
 				s.x.details = "redirected_to_itself"
@@ -70,10 +70,18 @@ func (s *session) Run(t *loop.Task) {
 	}
 }
 
+// dialed is where the client connected to.
+func (s *session) dialed() netip.AddrPort {
+	if s.original.IsValid() {
+		return s.original
+	}
+	return s.conn.Local()
+}
+
 // looped reports whether the client is this very process, whose connection
 // was redirected back to it: serving it would never end.
 func (s *session) looped() bool {
-	return s.original.IsValid() && (s.own || s.w.p.own.Has(s.conn.Remote()))
+	return s.original.IsValid() && (s.own || s.w.p.own.Has(s.conn.Remote(), s.dialed()))
 }
 
 // rest leaves the connection to itself if nothing has come. What is left of

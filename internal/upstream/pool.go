@@ -13,8 +13,8 @@ import (
 type Pool struct {
 	loop     *loop.Loop
 	mark     int
-	opened   func(local netip.AddrPort)
-	closed   func(local netip.AddrPort)
+	opened   func(local, remote netip.AddrPort)
+	closed   func(local, remote netip.AddrPort)
 	clusters []*Cluster
 
 	hosts   []*Host // by slot
@@ -26,8 +26,8 @@ type Pool struct {
 type PoolOptions struct {
 	// Mark is the SO_MARK of the connections, 0 for none.
 	Mark int
-	// Opened and Closed are told the local address of each connection.
-	Opened, Closed func(local netip.AddrPort)
+	// Opened and Closed are told the addresses of each connection.
+	Opened, Closed func(local, remote netip.AddrPort)
 }
 
 // NewPool makes the pool of a loop.
@@ -40,6 +40,10 @@ type Host struct {
 	Cluster string
 	Addr    netip.AddrPort
 	Counters
+
+	// NotBefore is until when it is of no use to connect again, since that was
+	// refused just now. The pool's user sets it and heeds it.
+	NotBefore loop.Time
 
 	slot        int // -1 for an address that the client named
 	gone        bool
@@ -182,7 +186,7 @@ func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, fresh bool) (*Conn, e
 	h.conns++
 	c := &Conn{Conn: nc, Host: h, pool: p}
 	if p.opened != nil {
-		p.opened(nc.Local())
+		p.opened(nc.Local(), e.Addr)
 	}
 	c.lend()
 	return c, nil
@@ -234,7 +238,7 @@ func (c *Conn) close(reset bool) {
 		delete(c.pool.dynamic, h.Addr)
 	}
 	if c.pool.closed != nil {
-		c.pool.closed(c.Local())
+		c.pool.closed(c.Local(), c.Remote())
 	}
 	if reset {
 		c.Abort()
