@@ -1,38 +1,37 @@
 package loop
 
-// bufferSize is what a connection borrows while it holds bytes; largeSize what
-// it gets when its output does not fit: the backlog of a copy, as a rule, whose
-// bound is 1 MiB.
+// The sizes of buffers: what a connection borrows while it holds bytes; what
+// it gets when its output does not fit, up to HighWater and a little more; and
+// what the backlog of a copy needs, whose bound is 1 MiB.
 const (
 	bufferSize = 16 << 10
-	largeSize  = 1<<20 + 128<<10
+	mediumSize = 128 << 10
+	largeSize  = 1<<20 + mediumSize
 )
 
-// buffers lends byte slices to the connections of one loop.
-type buffers struct{ free, large [][]byte }
+// buffers lends byte slices to the connections of one loop, and keeps some of
+// each size after a burst: 4, 8 and 9 MiB.
+type buffers struct{ small, medium, large bufferList }
 
-// What a loop keeps after a burst: 4 MiB and 9 MiB.
+type bufferList struct{ free [][]byte }
+
 const (
-	maxFree  = 256
-	maxLarge = 8
+	keptSmall  = 256
+	keptMedium = 64
+	keptLarge  = 8
 )
 
-func (b *buffers) get() []byte {
-	if p := pop(&b.free); p != nil {
-		return p
-	}
-	return make([]byte, 0, bufferSize)
-}
+func (b *buffers) get() []byte { return b.small.get(bufferSize) }
 
 // grow moves what is in p to a buffer with room for more bytes.
 func (b *buffers) grow(p []byte, more int) []byte {
-	need := len(p) + more
 	var bigger []byte
-	if need <= largeSize {
-		if bigger = pop(&b.large); bigger == nil {
-			bigger = make([]byte, 0, largeSize)
-		}
-	} else {
+	switch need := len(p) + more; {
+	case need <= mediumSize:
+		bigger = b.medium.get(mediumSize)
+	case need <= largeSize:
+		bigger = b.large.get(largeSize)
+	default:
 		bigger = make([]byte, 0, 2*need)
 	}
 	bigger = append(bigger, p...)
@@ -43,25 +42,27 @@ func (b *buffers) grow(p []byte, more int) []byte {
 func (b *buffers) put(p []byte) {
 	switch cap(p) {
 	case bufferSize:
-		push(&b.free, p, maxFree)
+		b.small.put(p, keptSmall)
+	case mediumSize:
+		b.medium.put(p, keptMedium)
 	case largeSize:
-		push(&b.large, p, maxLarge)
+		b.large.put(p, keptLarge)
 	}
 }
 
-func pop(list *[][]byte) []byte {
-	n := len(*list)
+func (l *bufferList) get(size int) []byte {
+	n := len(l.free)
 	if n == 0 {
-		return nil
+		return make([]byte, 0, size)
 	}
-	p := (*list)[n-1]
-	(*list)[n-1] = nil
-	*list = (*list)[:n-1]
+	p := l.free[n-1]
+	l.free[n-1] = nil
+	l.free = l.free[:n-1]
 	return p
 }
 
-func push(list *[][]byte, p []byte, most int) {
-	if len(*list) < most {
-		*list = append(*list, p[:0])
+func (l *bufferList) put(p []byte, most int) {
+	if len(l.free) < most {
+		l.free = append(l.free, p[:0])
 	}
 }

@@ -178,6 +178,7 @@ func (c *Conn) Full() bool {
 // waiting, be it that it cannot be written any more. If some is, an event
 // follows.
 func (c *Conn) Drained() bool {
+	c.sock.probe(c)
 	c.flush()
 	return c.Pending() == 0 || c.werr != nil
 }

@@ -33,6 +33,7 @@ type Loop struct {
 	now   Time
 
 	run, batch []*Task // ready to be resumed
+	yielded    []*Task // ready in the next turn
 	idle       []*Task // finished coroutines to be used again
 	all        []*Task // every coroutine there is
 	dirty      []*Conn // with output to be written
@@ -127,6 +128,9 @@ func (l *Loop) Run(ctx context.Context) error {
 
 // wait polls, and sleeps if nothing is ready.
 func (l *Loop) wait(ctx context.Context) error {
+	l.run = append(l.run, l.yielded...)
+	clear(l.yielded)
+	l.yielded = l.yielded[:0]
 	if len(l.run) > 0 {
 		return l.poller.poll(0)
 	}

@@ -110,6 +110,18 @@ func (p *poller) handle(ev *unix.EpollEvent) {
 	}
 }
 
+// probe looks whether a connection that is being made is up by now, without
+// waiting for the loop's next turn to tell.
+func (s *sock) probe(c *Conn) {
+	if !s.connecting || c.closed {
+		return
+	}
+	fds := [1]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(fds[:], 0); n > 0 && err == nil {
+		c.connected()
+	}
+}
+
 // connected ends the connecting phase by asking the socket how it went.
 func (c *Conn) connected() {
 	c.connecting = false

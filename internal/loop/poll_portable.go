@@ -151,6 +151,8 @@ func (s *sock) write(c *Conn) {
 	}()
 }
 
+func (s *sock) probe(*Conn) {}
+
 func (s *sock) writeNow(*Conn, []byte) int { return 0 }
 
 func (s *sock) closeWrite() {

@@ -107,9 +107,13 @@ func (t *Task) Park() error {
 	return nil
 }
 
-// Yield lets every other ready task run first.
+// Yield lets every other ready task run first, and the loop look at its
+// connections.
 func (t *Task) Yield() error {
-	t.Wake()
+	if !t.queued {
+		t.queued = true
+		t.loop.yielded = append(t.loop.yielded, t)
+	}
 	return t.Park()
 }
 

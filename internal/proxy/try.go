@@ -194,7 +194,7 @@ func (x *exchange) down(f *route.Forward) (moved bool, st state, how route.Failu
 const restOfUpload = 30 * time.Second
 
 // fairTurns is after how many turns with something to move others get theirs.
-const fairTurns = 8
+const fairTurns = 2
 
 // clientLeft watches for the end of the client while nothing is expected of
 // it. Like Envoy, the proxy takes a client that has ended its side for gone.
