@@ -12,8 +12,8 @@ const (
 	crossCluster = "../examples/cross-cluster"
 )
 
-// clusterA puts cluster A's YAML together as the example says: its own file,
-// httpbin with its subsets, and the address of B's gateway.
+// clusterA puts cluster A's YAML together as the examples say: its own file,
+// httpbin with the subset, and the address of B's gateway.
 func clusterA(t *testing.T, gatewayB string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -22,13 +22,10 @@ func clusterA(t *testing.T, gatewayB string) (dir string) {
 	if n := strings.Count(a, placeholder); n != 1 {
 		t.Fatalf("cluster-a.yaml has %s %d times, want once", placeholder, n)
 	}
-	rule, _, ok := strings.Cut(readFile(t, filepath.Join(inCluster, "mirroring.yaml")), "---\n")
-	if !ok || !strings.Contains(rule, "kind: DestinationRule") {
-		t.Fatal("mirroring.yaml does not begin with its DestinationRule")
-	}
 	write(t, filepath.Join(dir, "cluster-a.yaml"), strings.Replace(a, placeholder, gatewayB, 1))
-	write(t, filepath.Join(dir, "destinationrule.yaml"), rule)
-	write(t, filepath.Join(dir, "httpbin.yaml"), readFile(t, filepath.Join(inCluster, "httpbin.yaml")))
+	for _, file := range []string{filepath.Join(crossCluster, "destinationrule.yaml"), filepath.Join(inCluster, "httpbin.yaml")} {
+		write(t, filepath.Join(dir, filepath.Base(file)), readFile(t, file))
+	}
 	return dir
 }
 
