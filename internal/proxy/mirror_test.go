@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -46,6 +47,13 @@ func (c *collector) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	c.ids[r.Header.Get("X-Request-Id")] = true
 }
 
+// seen is a copy of the ids so far.
+func (c *collector) seen() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.ids)
+}
+
 // Rule 1: shares nest, and all mirrors of a request agree.
 func TestSharesNest(t *testing.T) {
 	shares := []uint32{0, 50_000, 500_000, 500_000, 1_000_000}
@@ -73,12 +81,13 @@ func TestSharesNest(t *testing.T) {
 	})
 	got := make([]int, len(shares))
 	for i, s := range shadows {
-		got[i] = len(s.ids)
+		ids := s.seen()
+		got[i] = len(ids)
 		if i == 0 {
 			continue
 		}
-		for id := range shadows[i-1].ids {
-			if !s.ids[id] {
+		for id := range shadows[i-1].seen() {
+			if !ids[id] {
 				t.Errorf("mirror %d has a request that mirror %d, with no smaller share, lacks", i-1, i)
 			}
 		}
