@@ -1,10 +1,8 @@
 package mirror
 
 import (
-	"io"
 	"time"
 
-	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
@@ -33,24 +31,19 @@ type Copy struct {
 	row    *Row
 	req    Request
 	task   *loop.Task
-	conn   *upstream.Conn
+	stream upstream.Stream
 
 	outcome traffic.Outcome // InFlight until it is known
-	chunked bool
-	method  [16]byte
-	methodN int
-	fed     bool // the request's task lets go
+	fed     bool            // the request's task lets go
+	empty   bool // the request has no body
 	ended   bool // the whole request was handed over
 	settled bool
 	held    int64 // bytes that count in the budget
 	began   loop.Time
 	started loop.Time // of the phase that the deadline is for
 
-	scan    http1.Scanner
 	head    traffic.Head
-	body    http1.Body
-	framing traffic.FramingKind
-	keep    bool
+	headed  bool // head is that of the answer
 	answerN int64
 }
 
@@ -80,21 +73,20 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	if s.loop.Now() < s.pool.Host(p.Cluster, e).NotBefore {
 		return c.refuse(traffic.ConnectFailed)
 	}
-	c.chunked = r.Framing.Kind == traffic.FramingChunked
-	c.methodN = copy(c.method[:], r.Head.Method())
 	c.task = s.loop.Go(c)
-	conn, err := s.pool.Get(c.task, p.Cluster, e, false)
+	stream, err := s.pool.Get(c.task, p.Cluster, e, false)
 	if err != nil {
 		c.outcome, c.fed = traffic.ConnectFailed, true
 		return nil
 	}
-	c.conn = conn
+	c.stream = stream
 	s.rewrite(p, r)
 	if r.Answer != nil {
 		r.Answer.Upstream = e.Addr
 		r.Answer.Authority = string(s.head.Authority())
 	}
-	conn.SetOut(http1.AppendRequest(conn.Out(), &s.head, r.Framing))
+	stream.Send(&s.head, r.Framing)
+	c.empty = r.Framing.Empty()
 	c.hold()
 	if c.outcome != traffic.InFlight { // the budget is full
 		c.fed = true
@@ -108,10 +100,9 @@ func (c *Copy) release() {
 	if !c.fed || !c.settled || len(c.side.free) >= maxFree {
 		return
 	}
-	head, body, scan := c.head, c.body, c.scan
+	head := c.head
 	head.Reset()
-	scan.Reset()
-	*c = Copy{side: c.side, head: head, body: body, scan: scan}
+	*c = Copy{side: c.side, head: head}
 	c.side.free = append(c.side.free, c)
 }
 
@@ -128,14 +119,8 @@ func (c *Copy) Body(p []byte) {
 	if c.fed || c.outcome != traffic.InFlight || len(p) == 0 {
 		return
 	}
-	if c.chunked {
-		c.conn.SetOut(http1.AppendChunkHead(c.conn.Out(), len(p)))
-		c.conn.Write(p)
-		c.conn.Write(crlf)
-	} else {
-		c.conn.Write(p)
-	}
-	if c.behind() && !c.conn.Drained() && c.behind() {
+	c.stream.Write(p)
+	if c.behind() && !c.stream.Drained() && c.behind() {
 		c.giveUp(c.behindBecause())
 		return
 	}
@@ -143,23 +128,21 @@ func (c *Copy) Body(p []byte) {
 }
 
 // behind reports whether more waits for the shadow than its buffer holds.
-func (c *Copy) behind() bool { return int64(c.conn.Pending()) > c.policy.Limits.Buffer }
+func (c *Copy) behind() bool { return int64(c.stream.Pending()) > c.policy.Limits.Buffer }
 
 // behindBecause tells a shadow that is slow from one that is not there.
 func (c *Copy) behindBecause() traffic.Outcome {
-	if ok, _ := c.conn.Connected(); !ok {
+	if ok, _ := c.stream.Connected(); !ok {
 		return traffic.ConnectFailed
 	}
 	return traffic.Overrun
 }
 
-var crlf = []byte("\r\n")
-
 // End says that the request is complete. The copy goes on by itself.
 func (c *Copy) End(trailers *traffic.Head) {
 	if !c.fed && c.outcome == traffic.InFlight {
-		if c.chunked {
-			c.conn.SetOut(http1.AppendEnd(c.conn.Out(), trailers))
+		if !c.empty {
+			c.stream.End(trailers)
 		}
 		c.ended, c.started = true, c.side.loop.Now()
 		c.hold()
@@ -192,17 +175,17 @@ func (c *Copy) giveUp(o traffic.Outcome) {
 }
 
 func (c *Copy) drop(reset bool) {
-	if c.conn != nil {
-		c.conn.Drop(reset)
-		c.conn = nil
+	if c.stream != nil {
+		c.stream.Drop(reset)
+		c.stream = nil
 	}
 }
 
 // hold brings the budget up to date with what waits in the connection.
 func (c *Copy) hold() {
 	now := int64(0)
-	if c.conn != nil {
-		now = int64(c.conn.Pending())
+	if c.stream != nil {
+		now = int64(c.stream.Pending())
 	}
 	if now == c.held {
 		return
@@ -229,10 +212,11 @@ func (c *Copy) await(t *loop.Task) {
 	connecting := true
 	for c.outcome == traffic.InFlight {
 		if connecting {
-			ok, err := c.conn.Connected()
+			ok, err := c.stream.Connected()
 			if err != nil {
-				c.conn.Host.CxConnectFail++
-				c.conn.Host.NotBefore = c.side.loop.In(afterRefusal)
+				host := c.stream.Host()
+				host.CxConnectFail++
+				host.NotBefore = c.side.loop.In(afterRefusal)
 				c.outcome = traffic.ConnectFailed
 				return
 			}
@@ -271,99 +255,73 @@ func (c *Copy) expire(connecting bool) {
 	c.outcome = traffic.TimedOut
 	if connecting {
 		c.outcome = traffic.ConnectFailed
-		c.conn.Host.CxConnectFail++
+		c.stream.Host().CxConnectFail++
 		return
 	}
-	c.conn.Host.RqTimeout++
+	c.stream.Host().RqTimeout++
 }
 
 // read takes in what the shadow has sent, and reports whether the copy is over.
 func (c *Copy) read() bool {
 	for range 16 { // then let others run
-		for len(c.conn.In()) > 0 {
-			over, more := c.parse()
-			if over {
-				return true
-			}
-			if more {
-				break
-			}
-		}
-		n, err := c.conn.Fill()
-		switch {
-		case n > 0:
-		case err == loop.ErrFull:
-			c.conn.Grow() // a head; the scanner bounds it
-		case err == io.EOF && c.head.Status != 0 && c.framing == traffic.FramingClose:
-			return c.finish(false)
-		case err != nil:
-			c.outcome = traffic.Reset
-			return true
-		default:
-			return false
+		over, more := c.step()
+		if over || !more {
+			return over
 		}
 	}
 	c.task.Wake()
 	return false
 }
 
-// parse takes the input apart: first the head, then the body, which is
-// dropped. more asks for more input.
-func (c *Copy) parse() (over, more bool) {
-	in := c.conn.In()
-	if c.head.Status == 0 {
-		n, err := c.scan.End(in, http1.Limits{})
-		if err != nil {
+// step takes in a head or a piece of the body, which is dropped. more asks to
+// be called again.
+func (c *Copy) step() (over, more bool) {
+	if !c.headed {
+		f, ok, err := c.stream.Head(&c.head)
+		switch {
+		case err != nil:
 			c.outcome = traffic.Reset
 			return true, false
-		}
-		if n == 0 {
+		case !ok:
+			return false, false
+		case c.head.Status < 200 && c.head.Status != 101:
+			c.head.Reset()
 			return false, true
 		}
-		f, err := http1.ParseResponse(&c.head, in[:n], c.method[:c.methodN], http1.Limits{})
-		if err != nil {
-			c.outcome = traffic.Reset
-			return true, false
-		}
-		c.scan.Reset()
-		c.conn.Consume(n)
-		if c.head.Status < 200 && c.head.Status != 101 {
-			c.head.Reset()
-			return false, false
-		}
-		c.framing = f.Kind
+		c.headed = true
 		if a := c.req.Answer; a != nil {
-			a.UpstreamLocal, a.Details = c.conn.Local(), "via_upstream"
+			a.UpstreamLocal, a.Details = c.stream.Local(), "via_upstream"
 			a.ServiceTime = time.Duration(c.side.loop.Now() - c.began)
 		}
-		c.keep = http1.KeepAlive(&c.head)
-		c.body.Reset(f, http1.Limits{})
-		in = c.conn.In()
+		if f.Empty() {
+			return c.finish(), false
+		}
 	}
-	data, used, done, err := c.body.Next(in)
+	data, done, err := c.stream.Next()
 	c.answerN += int64(len(data))
-	c.conn.Consume(used)
 	if err != nil {
 		c.outcome = traffic.Reset
 		return true, false
 	}
+	c.stream.Advance()
 	if done {
-		return c.finish(true), false
+		return c.finish(), false
 	}
-	return false, used == 0
+	return false, len(data) > 0
 }
 
 // finish ends a copy that was answered.
-func (c *Copy) finish(framed bool) bool {
+func (c *Copy) finish() bool {
 	c.outcome = traffic.Completed
+	host := c.stream.Host()
 	if c.head.Status < 500 {
-		c.conn.Host.RqSuccess++
+		host.RqSuccess++
 	} else {
-		c.conn.Host.RqError++
+		host.RqError++
 	}
-	if framed && c.keep && c.ended && c.conn.Pending() == 0 && len(c.conn.In()) == 0 {
-		c.conn.Put(c.policy.Cluster.MaxRequestsPerConnection)
-		c.conn = nil
+	if c.ended && c.stream.Pending() == 0 {
+		c.stream.Release()
+		c.stream = nil
 	}
 	return true
 }
@@ -373,7 +331,7 @@ func (c *Copy) settle() {
 	if c.outcome == traffic.InFlight { // the task panicked
 		c.outcome = traffic.Reset
 	}
-	c.drop(c.outcome != traffic.Completed || !c.ended || c.conn != nil && c.conn.Pending() > 0)
+	c.drop(true)
 	c.hold()
 	c.policy.Budget.requests.Add(-1)
 	c.row.Settle(c.outcome)

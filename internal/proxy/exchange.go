@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/route"
@@ -15,17 +14,17 @@ import (
 // exchange is one request from its head to the end of its answer. It is used
 // again for the session's next request, and then for other sessions.
 type exchange struct {
-	s      *session
+	from   *downstream
 	w      *worker
 	t      *loop.Task
-	client *loop.Conn
+	client client
+	c1     client1
 	v      *view
 	cfg    *httpConfig
 	stats  *httpCounters
 
 	start      loop.Time
 	number     uint64 // what shares and splits are decided by
-	keep       bool   // the client's connection may serve another request
 	wants100   bool   // the client waits for 100 (Continue)
 	upgrade    []byte // the protocol that the client wants to change to; nil
 	ctx        route.Context
@@ -41,14 +40,13 @@ type exchange struct {
 	req        traffic.Head
 	reqFraming traffic.Framing // as the client sends it
 	outFraming traffic.Framing // as the endpoint gets it
-	reqBody    http1.Body
 	reqBytes   int64
 	reqDone    bool // all of it came from the client
 	reqEnd     loop.Time
 	copies     []*mirror.Copy
 
 	// The current try.
-	up          *upstream.Conn
+	up          upstream.Stream
 	tried       []*upstream.Endpoint
 	tries       uint32
 	resent      bool   // it was sent once more because a pooled connection was dead
@@ -64,11 +62,6 @@ type exchange struct {
 
 	// The answer.
 	resp        traffic.Head
-	respScan    http1.Scanner
-	respFraming traffic.Framing
-	downFraming traffic.Framing
-	respBody    http1.Body
-	respKeep    bool
 	respBegun   bool // the client has been sent the head
 	respDone    bool
 	respBytes   int64
@@ -77,6 +70,7 @@ type exchange struct {
 	details     string
 	failure     string // transport failure reason
 	rec         *record
+	tunneled    *loop.Conn // the client's connection once it carries another protocol
 }
 
 // begin makes the exchange ready for a request that has just come in.
@@ -84,11 +78,10 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.v, x.cfg, x.stats = v, cfg, x.w.counters(cfg)
 	x.start = x.w.loop.Now()
 	x.lastTraffic = x.start
-	x.number, x.keep, x.wants100, x.upgrade = 0, false, false, nil
+	x.number, x.wants100, x.upgrade = 0, false, nil
 	x.vhost, x.route, x.dest, x.cluster, x.clusterID = nil, nil, nil, nil, -1
 	x.req.Reset()
 	x.resp.Reset()
-	x.respScan.Reset()
 	x.reqFraming, x.outFraming = traffic.Framing{}, traffic.Framing{}
 	x.reqBytes, x.respBytes = 0, 0
 	x.reqDone, x.outDone, x.respBegun, x.respDone = false, false, false, false
@@ -96,39 +89,28 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.up, x.tried, x.tries, x.resent = nil, x.tried[:0], 0, false
 	x.replay, x.keepBody, x.lost, x.replayed = x.replay[:0], false, false, 0
 	x.serviceTime, x.flags, x.details, x.failure = 0, 0, "", ""
-	x.ctx.DownstreamDirectRemote = x.client.Remote()
-	x.ctx.DownstreamRemote = x.client.Remote()
-	x.ctx.DownstreamLocal = x.client.Local()
+	x.ctx.DownstreamDirectRemote = x.from.conn.Remote()
+	x.ctx.DownstreamRemote = x.from.conn.Remote()
+	x.ctx.DownstreamLocal = x.from.conn.Local()
 	x.ctx.Request = &x.req
 	x.ctx.Route, x.ctx.Cluster, x.ctx.Upstream = nil, "", netip.AddrPort{}
 	x.upLocal = netip.AddrPort{}
 	x.ctx.Start = x.w.loop.Wall(x.start)
-	x.rec = nil
+	x.rec, x.tunneled = nil, nil
 }
 
-// serve handles the request whose head is the first n bytes of the client's
-// input, and reports whether the connection may serve another.
-func (x *exchange) serve(t *loop.Task, v *view, cfg *httpConfig, n int) bool {
+// serve answers the request whose head has been read.
+func (x *exchange) serve(t *loop.Task, f traffic.Framing) {
 	x.t = t
-	x.begin(v, cfg)
 	defer x.abandon()
-	t.SetDeadline(0)
-	var err error
-	x.reqFraming, err = http1.ParseRequest(&x.req, x.client.In()[:n], cfg.limits)
-	x.client.Consume(n)
-	if err != nil {
-		x.protocolError(err.(*http1.Error))
-		return false
-	}
 	x.stats.rqTotal++
-	x.keep = http1.KeepAlive(&x.req) && !x.w.p.draining.Load()
-	x.reqBody.Reset(x.reqFraming, cfg.limits)
-	x.reqDone = x.reqFraming.Empty()
+	x.reqFraming = f
+	x.reqDone = f.Empty()
 	x.reqEnd = x.start
 	x.record()
 	if !x.prepare() {
 		x.finish()
-		return x.keep
+		return
 	}
 	x.find()
 	switch r := x.route; {
@@ -147,7 +129,6 @@ func (x *exchange) serve(t *loop.Task, v *view, cfg *httpConfig, n int) bool {
 		x.forward()
 	}
 	x.finish()
-	return x.keep
 }
 
 // find looks the request's route up.
@@ -167,7 +148,7 @@ func (x *exchange) faulted() bool {
 	if delay > 0 {
 		x.flags |= traffic.FlagFaultDelay
 		if x.t.Sleep(delay) != nil {
-			x.keep = false
+			x.client.Last()
 			return true
 		}
 	}

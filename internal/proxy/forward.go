@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
@@ -154,7 +153,7 @@ func (x *exchange) book() {
 		switch {
 		case x.upgrade != nil:
 			row.Count(traffic.Unsupported)
-		case x.s.own:
+		case x.from.own:
 			row.Count(traffic.Filtered)
 		case !p.Samples(x.number):
 			row.Count(traffic.NotSampled)
@@ -192,7 +191,7 @@ func (x *exchange) backOff(r *route.Retry) bool {
 	}
 	wait := time.Duration(mathrand.New(x.w.random).Int64N(int64(limit)))
 	if x.t.Sleep(wait) != nil {
-		x.keep = false
+		x.client.Last()
 		return false
 	}
 	return true
@@ -219,7 +218,7 @@ func (x *exchange) send() {
 		var buf [10]byte
 		x.req.Set("x-envoy-attempt-count", strconv.AppendUint(buf[:0], uint64(x.tries), 10))
 	}
-	x.up.SetOut(http1.AppendRequest(x.up.Out(), &x.req, x.outFraming))
+	x.up.Send(&x.req, x.outFraming)
 	x.outDone = x.reqDone && x.reqFraming.Empty()
 	x.replayed = 0
 	x.tryStart = x.w.loop.Now()

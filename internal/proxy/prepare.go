@@ -30,7 +30,7 @@ func (x *exchange) prepare() bool {
 	h := &x.req
 	if string(h.Method()) == "CONNECT" {
 		x.details = "connect_not_supported"
-		x.keep = false
+		x.client.Last()
 		x.reply(501, []byte("CONNECT is not supported"))
 		return false
 	}
@@ -107,7 +107,7 @@ func (x *exchange) forwardedFor() {
 		}
 		return
 	}
-	remote := x.client.Remote().Addr()
+	remote := x.ctx.DownstreamDirectRemote.Addr()
 	if x.cfg.trustedHops > 0 {
 		if v, ok := h.Get("x-forwarded-for"); ok {
 			if a, ok := lastAddress(v, x.cfg.trustedHops-1); ok {

@@ -1,12 +1,10 @@
 package proxy
 
 import (
-	"io"
 	"strconv"
 	"time"
 
 	"github.com/sundog-mesh/sundog/internal/http1"
-	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
@@ -31,7 +29,7 @@ func (x *exchange) pumpUp() (moved bool, st state) {
 			return moved, going
 		}
 		if x.replayed < len(x.replay) {
-			x.upstreamData(x.replay[x.replayed:])
+			x.up.Write(x.replay[x.replayed:])
 			x.replayed = len(x.replay)
 			if x.reqDone {
 				x.upstreamEndOfBody()
@@ -43,55 +41,60 @@ func (x *exchange) pumpUp() (moved bool, st state) {
 			x.upstreamEndOfBody()
 			return true, going
 		}
-		if len(x.client.In()) == 0 {
-			if x.wants100 {
-				x.wants100 = false
-				x.client.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
-			}
-			n, err := x.client.Fill()
-			if err != nil {
-				return moved, gone
-			}
-			if n == 0 {
-				return moved, going
-			}
-		}
-		if !x.takeBody() {
-			return moved, gone
+		took, st := x.takeBody()
+		if !took {
+			return moved, st
 		}
 		moved = true
 	}
 	return moved, going
 }
 
-// takeBody reads a piece of the body off the client's input. It reports false
-// when the body is broken.
-func (x *exchange) takeBody() bool {
-	x.wants100 = false
-	data, used, done, err := x.reqBody.Next(x.client.In())
+// takeBody reads a piece of the body from the client, if one has come.
+func (x *exchange) takeBody() (took bool, st state) {
+	data, done, err := x.client.Next()
 	if err != nil {
-		x.brokenBody(err.(*http1.Error))
-		return false
+		if bad, ok := err.(*http1.Error); ok {
+			x.brokenBody(bad)
+		}
+		return false, gone
 	}
+	if len(data) == 0 && !done {
+		if x.wants100 {
+			x.wants100 = false
+			x.continues()
+		}
+		return false, going
+	}
+	x.wants100 = false
 	if len(data) > 0 {
 		x.reqBytes += int64(len(data))
-		x.upstreamData(data)
+		x.up.Write(data)
 		for _, c := range x.copies {
 			c.Body(data)
 		}
 		x.remember(data)
 	}
-	x.client.Consume(used)
+	x.client.Advance()
 	if done {
 		x.reqDone = true
 		x.reqEnd = x.w.loop.Now()
 		for i, c := range x.copies {
-			c.End(x.reqBody.Trailers())
+			c.End(x.client.Trailers())
 			x.copies[i] = nil
 		}
 		x.copies = x.copies[:0]
 	}
-	return true
+	return true, going
+}
+
+// continues tells a client that waits for it to send its body (RFC 9110,
+// section 10.1.1).
+func (x *exchange) continues() {
+	x.resp.Reset()
+	x.resp.Status = 100
+	x.client.Interim(&x.resp)
+	x.resp.Reset()
 }
 
 // remember keeps a piece of the body for another try, within bounds.
@@ -110,28 +113,14 @@ func (x *exchange) brokenBody(bad *http1.Error) {
 	x.stats.rqError++
 	x.flags |= traffic.FlagDownstreamProtocol
 	x.details = bad.Details
-	x.keep = false
+	x.client.Last()
 	if !x.respBegun {
 		x.reply(bad.Status, []byte(bad.Reason))
 	}
 }
 
-func (x *exchange) upstreamData(data []byte) {
-	if x.outFraming.Kind != traffic.FramingChunked {
-		x.up.Write(data)
-		return
-	}
-	x.up.SetOut(http1.AppendChunkHead(x.up.Out(), len(data)))
-	x.up.Write(data)
-	x.up.Write(crlf)
-}
-
-var crlf = []byte("\r\n")
-
 func (x *exchange) upstreamEndOfBody() {
-	if x.outFraming.Kind == traffic.FramingChunked {
-		x.up.SetOut(http1.AppendEnd(x.up.Out(), x.reqBody.Trailers()))
-	}
+	x.up.End(x.client.Trailers())
 	x.outDone = true
 }
 
@@ -145,60 +134,31 @@ func (x *exchange) pumpDown(f *route.Forward) (moved bool, st state, how route.F
 		if x.respBegun && x.client.Full() {
 			return moved, going, 0, nil
 		}
-		used := false
-		if len(x.up.In()) > 0 {
-			if !x.respBegun {
-				used, st, err = x.takeHead(f)
-			} else {
-				used, st = x.passBody()
-			}
-			if st == failed {
-				return moved, failed, route.FailedReset, err
-			}
-			if st != going {
-				return moved, st, 0, nil
-			}
+		var took bool
+		if x.respBegun {
+			took, st, err = x.passBody()
+		} else {
+			took, st, err = x.takeHead(f)
 		}
-		if used {
-			moved = true
-			continue
-		}
-		n, err := x.up.Fill()
 		switch {
-		case n > 0:
-		case err == loop.ErrFull:
-			x.up.Grow()
-		case err == io.EOF && x.respBegun && x.respFraming.Kind == traffic.FramingClose:
-			x.endOfAnswer()
-			return moved, answered, 0, nil
 		case err != nil:
 			st, how, err = x.upstreamEnd(err)
 			return moved, st, how, err
-		case x.up.WriteErr() != nil && x.up.EOF():
-			st, how, err = x.upstreamEnd(x.up.WriteErr())
-			return moved, st, how, err
-		default:
+		case st != going:
+			return moved, st, 0, nil
+		case !took:
 			return moved, going, 0, nil
 		}
+		moved = true
 	}
 }
 
 // takeHead reads the answer's head, if it has come, and passes it on.
-func (x *exchange) takeHead(f *route.Forward) (used bool, st state, err error) {
-	in := x.up.In()
-	n, err := x.respScan.End(in, http1.Limits{})
-	if err != nil {
-		return false, failed, err
+func (x *exchange) takeHead(f *route.Forward) (took bool, st state, err error) {
+	framing, ok, err := x.up.Head(&x.resp)
+	if err != nil || !ok {
+		return false, going, err
 	}
-	if n == 0 {
-		return false, going, nil
-	}
-	framing, err := http1.ParseResponse(&x.resp, in[:n], x.req.Method(), http1.Limits{})
-	if err != nil {
-		return false, failed, err
-	}
-	x.up.Consume(n)
-	x.respScan.Reset()
 	if s := x.resp.Status; s < 200 && s != 101 {
 		x.interim()
 		return true, going, nil
@@ -226,9 +186,9 @@ func (x *exchange) takeHead(f *route.Forward) (used bool, st state, err error) {
 // interim passes a 1xx on, but for the 100 that answers the proxy's own
 // expectation (RFC 9110, section 15.2).
 func (x *exchange) interim() {
-	if x.resp.Status != 100 && x.req.Minor > 0 {
+	if x.resp.Status != 100 {
 		http1.RemoveHopByHop(&x.resp)
-		x.client.SetOut(http1.AppendResponse(x.client.Out(), &x.resp, traffic.Framing{}))
+		x.client.Interim(&x.resp)
 	}
 	x.resp.Reset()
 }
@@ -236,9 +196,6 @@ func (x *exchange) interim() {
 // passHead sends the answer's head to the client.
 func (x *exchange) passHead(f traffic.Framing) {
 	h := &x.resp
-	x.respFraming = f
-	x.respKeep = http1.KeepAlive(h)
-	x.respBody.Reset(f, http1.Limits{})
 	http1.RemoveHopByHop(h)
 	var buf [20]byte
 	h.Set("x-envoy-upstream-service-time", strconv.AppendInt(buf[:0], x.serviceTime.Milliseconds(), 10))
@@ -246,51 +203,26 @@ func (x *exchange) passHead(f traffic.Framing) {
 		h.Set("x-envoy-attempt-count", strconv.AppendUint(buf[:0], uint64(x.tries), 10))
 	}
 	x.route.RewriteResponse(h, x.dest, &x.ctx)
-	x.downFraming = f
-	if f.Kind == traffic.FramingChunked || f.Kind == traffic.FramingClose {
-		x.downFraming = traffic.Framing{Kind: traffic.FramingChunked}
-		if x.req.Minor == 0 {
-			x.downFraming.Kind = traffic.FramingClose
-			x.keep = false
-		}
-	}
 	x.details = "via_upstream"
-	x.respond(x.downFraming)
-	if f.Empty() {
-		x.respDone = true
-	}
+	x.respond(f)
+	x.respDone = f.Empty()
 }
 
 // passBody moves a piece of the answer's body.
-func (x *exchange) passBody() (used bool, st state) {
-	data, n, done, err := x.respBody.Next(x.up.In())
+func (x *exchange) passBody() (took bool, st state, err error) {
+	data, done, err := x.up.Next()
 	if err != nil {
-		x.flags |= traffic.FlagUpstreamProtocol
-		x.details = "upstream_reset_after_response_started{protocol_error}"
-		return false, truncated
+		return false, going, err
 	}
 	if len(data) > 0 {
 		x.respBytes += int64(len(data))
-		if x.downFraming.Kind == traffic.FramingChunked {
-			x.client.SetOut(http1.AppendChunkHead(x.client.Out(), len(data)))
-			x.client.Write(data)
-			x.client.Write(crlf)
-		} else {
-			x.client.Write(data)
-		}
+		x.client.Write(data)
 	}
-	x.up.Consume(n)
+	x.up.Advance()
 	if done {
-		x.endOfAnswer()
-		return true, answered
+		x.client.End(x.up.Trailers())
+		x.respDone = true
+		return true, answered, nil
 	}
-	return n > 0, going
-}
-
-func (x *exchange) endOfAnswer() {
-	if x.downFraming.Kind == traffic.FramingChunked {
-		trailers := x.respBody.Trailers()
-		x.client.SetOut(http1.AppendEnd(x.client.Out(), trailers))
-	}
-	x.respDone = true
+	return len(data) > 0, going, nil
 }

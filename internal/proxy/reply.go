@@ -19,7 +19,7 @@ func (x *exchange) reply(status int, body []byte) { x.replyWith(status, body, ""
 func (x *exchange) replyWith(status int, body []byte, name string, value []byte) {
 	x.respBegun = true
 	if !x.reqDone {
-		x.keep = false // the rest of the body is of no use
+		x.client.Last() // the rest of the body is of no use
 	}
 	h := &x.resp
 	h.Reset()
@@ -49,20 +49,8 @@ func (x *exchange) respond(f traffic.Framing) {
 		h.Add("date", x.w.dateNow())
 	}
 	h.Set("server", x.cfg.serverName)
-	x.persistence(h)
-	x.client.SetOut(http1.AppendResponse(x.client.Out(), h, f))
+	x.client.Respond(h, f)
 	x.respBegun = true
-}
-
-// persistence tells the client what becomes of the connection.
-func (x *exchange) persistence(h *traffic.Head) {
-	x.keep = x.keep && !x.w.p.draining.Load()
-	switch {
-	case !x.keep:
-		h.Add("connection", []byte("close"))
-	case x.req.Minor == 0:
-		h.Add("connection", []byte("keep-alive"))
-	}
 }
 
 // protocolError answers what could not be read as a request.
@@ -71,7 +59,8 @@ func (x *exchange) protocolError(bad *http1.Error) {
 	x.flags |= traffic.FlagDownstreamProtocol
 	x.details = bad.Details
 	x.req.Reset() // it holds nothing useful
-	x.keep, x.reqDone = false, true
+	x.client.Last()
+	x.reqDone = true
 	x.record()
 	x.reply(bad.Status, []byte(bad.Reason))
 	x.finish()

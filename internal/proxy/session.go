@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/sundog-mesh/sundog/internal/http1"
@@ -13,27 +12,21 @@ import (
 // between requests there is no more than this; when it becomes readable, the
 // session runs as a task with an exchange, both borrowed.
 type session struct {
-	w        *worker
-	task     *loop.Task
-	conn     *loop.Conn
-	listener string
-	original netip.AddrPort // where a redirected connection meant to go; zero else
+	downstream
+	task *loop.Task
 
 	x        *exchange // nil while the connection rests
 	since    loop.Time // when it came to rest
 	scan     http1.Scanner
 	requests uint64
-	own      bool // the client is this process, sending a shadow
-
-	seen *generation // of cfg
-	cfg  *httpConfig
 }
 
 // ConnReadable makes the session serve what the client has sent.
 func (s *session) ConnReadable(*loop.Conn) {
 	s.task = s.w.loop.Go(s)
 	s.conn.Bind(s.task)
-	s.x = s.w.borrow(s)
+	s.x = s.w.borrow(&s.downstream)
+	s.x.client, s.x.c1.conn = &s.x.c1, s.conn
 }
 
 // Run serves requests until the connection rests or ends.
@@ -52,6 +45,7 @@ func (s *session) Run(t *loop.Task) {
 			s.own = s.w.p.origins.Has(s.conn.Remote(), s.dialed())
 			if s.looped() {
 				s.x.begin(v, cfg)
+				s.x.c1.begin()
 				s.x.details = "redirected_to_itself"
 				s.x.reply(503, []byte("the proxy's own connection was redirected back to it"))
 				s.x.finish()
@@ -60,7 +54,7 @@ func (s *session) Run(t *loop.Task) {
 			}
 		}
 		s.requests++
-		if !s.x.serve(t, v, cfg, n) {
+		if !s.serve(t, v, cfg, n) {
 			s.linger(t)
 			return
 		}
@@ -70,18 +64,20 @@ func (s *session) Run(t *loop.Task) {
 	}
 }
 
-// dialed is where the client connected to.
-func (s *session) dialed() netip.AddrPort {
-	if s.original.IsValid() {
-		return s.original
+// serve answers the request whose head is the first n bytes of the input, and
+// reports whether the connection may serve another.
+func (s *session) serve(t *loop.Task, v *view, cfg *httpConfig, n int) bool {
+	x := s.x
+	t.SetDeadline(0)
+	x.begin(v, cfg)
+	x.c1.begin()
+	f, err := x.c1.read(&x.req, n, cfg.limits)
+	if err != nil {
+		x.protocolError(err.(*http1.Error))
+		return false
 	}
-	return s.conn.Local()
-}
-
-// looped reports whether the client is this very process, whose connection
-// was redirected back to it: serving it would never end.
-func (s *session) looped() bool {
-	return s.original.IsValid() && (s.own || s.w.p.own.Has(s.conn.Remote(), s.dialed()))
+	x.serve(t, f)
+	return x.c1.keep
 }
 
 // rest leaves the connection to itself if nothing has come. What is left of
@@ -107,27 +103,6 @@ func (s *session) leave(rests bool) {
 func (s *session) end() {
 	s.conn.Close()
 	delete(s.w.sessions, s)
-}
-
-// config is what holds for the connection's next request; nil when its
-// listener is not in the configuration any more.
-func (s *session) config(v *view) *httpConfig {
-	if s.seen != v.generation {
-		s.seen, s.cfg = v.generation, s.find(v)
-	}
-	return s.cfg
-}
-
-func (s *session) find(v *view) *httpConfig {
-	if s.original.IsValid() {
-		if h := v.redirected(s.original); h != nil {
-			return h
-		}
-	}
-	if l := v.listeners[s.listener]; l != nil {
-		return l.http
-	}
-	return nil
 }
 
 // errQuiet ends a session without an answer.
@@ -188,6 +163,7 @@ func (s *session) readHead(t *loop.Task) (int, error) {
 func (s *session) refuse(t *loop.Task, v *view, cfg *httpConfig, err error) {
 	if bad, ok := err.(*http1.Error); ok && cfg != nil {
 		s.x.begin(v, cfg)
+		s.x.c1.begin()
 		s.x.protocolError(bad)
 	} else if s.conn.Drained() {
 		return

@@ -64,9 +64,12 @@ func (x *exchange) try(f *route.Forward, e *upstream.Endpoint) (another, fresh b
 		x.dropUp()
 		return true, false
 	}
-	dead := x.up.Reused() && how == route.FailedReset && x.resp.Status == 0 && len(x.up.In()) == 0 && !isProtocol(err)
+	fate := upstream.FateUnknown
+	if how == route.FailedReset && !isProtocol(err) {
+		fate = x.up.Fate()
+	}
 	x.dropUp()
-	if dead && !x.resent && !x.lost && idempotent(x.req.Method()) {
+	if !x.resent && !x.lost && (fate == upstream.FateRefused || fate == upstream.FateStale && idempotent(x.req.Method())) {
 		return true, true
 	}
 	return x.giveUp(f, how, err), false
@@ -76,13 +79,12 @@ func (x *exchange) dropUp() {
 	x.up.Drop(!x.outDone)
 	x.up = nil
 	x.resp.Reset()
-	x.respScan.Reset()
 	x.t.SetDeadline(0)
 }
 
 // hangUp ends an exchange that the client does not see the end of.
 func (x *exchange) hangUp(st state) {
-	x.keep = false
+	x.client.Last()
 	if st == gone && !x.respDone {
 		x.flags |= traffic.FlagDownstreamClosed
 		if x.details == "" {
@@ -90,8 +92,8 @@ func (x *exchange) hangUp(st state) {
 		}
 	}
 	x.breakCopies()
-	if x.respBegun && !x.respDone && x.downFraming.Kind == traffic.FramingClose {
-		x.client.Abort() // or the end would pass for that of the answer
+	if x.respBegun && !x.respDone {
+		x.client.Break()
 	}
 	x.up.Drop(true)
 	x.up = nil
@@ -101,21 +103,19 @@ func (x *exchange) hangUp(st state) {
 func (x *exchange) release() {
 	x.v.counters[x.clusterID].count(x.resp.Status)
 	if x.resp.Status < 500 {
-		x.up.Host.RqSuccess++
+		x.up.Host().RqSuccess++
 	} else {
-		x.up.Host.RqError++
+		x.up.Host().RqError++
 	}
 	if x.tries > 1 {
 		x.v.counters[x.clusterID].rqRetrySuccess++
 	}
 	if !x.outDone { // an early answer: the upload is broken off
-		x.keep = false
+		x.client.Last()
 		x.breakCopies()
 		x.up.Drop(true)
-	} else if x.respKeep && x.respFraming.Kind != traffic.FramingClose && x.up.Pending() == 0 && len(x.up.In()) == 0 {
-		x.up.Put(x.cluster.MaxRequestsPerConnection)
 	} else {
-		x.up.Drop(false)
+		x.up.Release()
 	}
 	x.up = nil
 }
@@ -134,7 +134,7 @@ func (x *exchange) relay(f *route.Forward) (st state, how route.Failure, err err
 		if !x.connected {
 			ok, err := x.up.Connected()
 			if err != nil {
-				x.up.Host.CxConnectFail++
+				x.up.Host().CxConnectFail++
 				return failed, route.FailedConnect, err
 			}
 			x.connected = ok
@@ -152,7 +152,7 @@ func (x *exchange) relay(f *route.Forward) (st state, how route.Failure, err err
 			}
 			moved = moved || m
 		}
-		if x.client.WriteErr() != nil || x.clientLeft() {
+		if x.client.Gone(x.reqDone) {
 			return gone, 0, nil
 		}
 		if moved {
@@ -177,13 +177,12 @@ func (x *exchange) relay(f *route.Forward) (st state, how route.Failure, err err
 func (x *exchange) down(f *route.Forward) (moved bool, st state, how route.Failure, err error) {
 	if !x.respDone {
 		moved, st, how, err = x.pumpDown(f)
-		early := st == answered && !x.outDone && x.respKeep && x.respFraming.Kind != traffic.FramingClose
-		if early {
+		if st == answered && !x.outDone && x.up.Quiet() {
 			return true, going, 0, nil
 		}
 		return moved, st, how, err
 	}
-	if n, err := x.up.Fill(); x.outDone && x.up.Drained() || n > 0 || err != nil || x.up.WriteErr() != nil {
+	if x.outDone && x.up.Drained() || !x.up.Quiet() {
 		return false, answered, 0, nil
 	}
 	return false, going, 0, nil
@@ -195,16 +194,6 @@ const restOfUpload = 30 * time.Second
 
 // fairTurns is after how many turns with something to move others get theirs.
 const fairTurns = 2
-
-// clientLeft watches for the end of the client while nothing is expected of
-// it. Like Envoy, the proxy takes a client that has ended its side for gone.
-func (x *exchange) clientLeft() bool {
-	if !x.reqDone || len(x.client.In()) > 0 {
-		return false
-	}
-	_, err := x.client.Fill()
-	return err != nil && err != loop.ErrFull
-}
 
 // deadline sets the task's deadline for what the try waits for now, and tells
 // what has passed.
@@ -238,13 +227,13 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 	switch {
 	case !x.connected:
 		if due(x.tryStart, x.cluster.ConnectTimeout) {
-			x.up.Host.CxConnectFail++
+			x.up.Host().CxConnectFail++
 			return failed, route.FailedConnect
 		}
 	case x.outDone:
 		if f.Retry != nil && !x.respBegun && due(max(x.tryStart, x.reqEnd), f.Retry.PerTryTimeout) {
 			x.v.counters[x.clusterID].rqPerTryTimeout++
-			x.up.Host.RqTimeout++
+			x.up.Host().RqTimeout++
 			return failed, route.FailedTimeout
 		}
 	}
@@ -265,7 +254,7 @@ func (x *exchange) timedOut() {
 	x.flags |= traffic.FlagUpstreamTimeout
 	x.details = "response_timeout"
 	x.v.counters[x.clusterID].rqTimeout++
-	x.up.Host.RqTimeout++
+	x.up.Host().RqTimeout++
 }
 
 // late ends a try whose time is over for good.
@@ -273,7 +262,9 @@ func (x *exchange) late() state {
 	if x.respBegun {
 		return truncated
 	}
-	x.keep = x.keep && x.reqDone
+	if !x.reqDone {
+		x.client.Last()
+	}
 	status, body := 504, bodyTimeout
 	if x.flags&traffic.FlagIdleTimeout != 0 && !x.reqDone {
 		status, body = 408, "stream timeout"
@@ -295,7 +286,9 @@ func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
 	if f.Retry != nil && x.tries > f.Retry.Attempts && f.Retry.Attempts > 0 && f.Retry.RetryFailure(how) {
 		x.flags |= traffic.FlagRetryExhausted
 	}
-	x.keep = x.keep && x.reqDone
+	if !x.reqDone {
+		x.client.Last()
+	}
 	status, reason := 503, "connection termination"
 	switch {
 	case how == route.FailedTimeout:
@@ -338,7 +331,12 @@ func isProtocol(err error) bool {
 
 // upstreamEnd tells why the endpoint's side ended before the answer did.
 func (x *exchange) upstreamEnd(err error) (state, route.Failure, error) {
-	if x.respBegun {
+	switch {
+	case x.respBegun && isProtocol(err):
+		x.flags |= traffic.FlagUpstreamProtocol
+		x.details = "upstream_reset_after_response_started{protocol_error}"
+		return truncated, 0, err
+	case x.respBegun:
 		x.flags |= traffic.FlagUpstreamTermination
 		x.details = "upstream_reset_after_response_started{connection_termination}"
 		return truncated, 0, err

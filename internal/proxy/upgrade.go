@@ -7,7 +7,6 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/loop"
-	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
 
@@ -27,8 +26,8 @@ func (x *exchange) switching() (state, error) {
 	if !h.Has("date") {
 		h.Add("date", x.w.dateNow())
 	}
-	x.client.SetOut(http1.AppendResponse(x.client.Out(), h, traffic.Framing{}))
-	x.respBegun, x.keep = true, false
+	x.tunneled = x.client.Switch(h)
+	x.respBegun = true
 	x.details = "via_upstream"
 	return upgraded, nil
 }
@@ -38,7 +37,7 @@ var errUnasked = &http1.Error{Status: 502, Reason: "101 although no upgrade was 
 // tunnel moves bytes both ways until both sides have ended, or one has failed.
 func (x *exchange) tunnel() {
 	x.t.SetDeadline(0)
-	up, down := x.up.Conn, x.client
+	up, down := x.up.Tunnel(), x.tunneled
 	x.v.counters[x.clusterID].count(x.resp.Status)
 	broken := false
 	for !broken {
@@ -89,8 +88,8 @@ func pour(from, to *loop.Conn, n *int64) (moved bool, err error) {
 // originalDst is the endpoint that a client of an ORIGINAL_DST cluster wanted:
 // where its connection was going, or what an explicit proxy's request names.
 func (x *exchange) originalDst() *upstream.Endpoint {
-	if x.s.original.IsValid() {
-		return &upstream.Endpoint{Addr: x.s.original, Weight: 1, Slot: -1, Ready: true}
+	if x.from.original.IsValid() {
+		return &upstream.Endpoint{Addr: x.from.original, Weight: 1, Slot: -1, Ready: true}
 	}
 	return x.resolve(string(x.req.Authority()))
 }

@@ -135,7 +135,7 @@ func mirrorName(all []*mirror.Policy, i int) string {
 
 // accept makes a session of a connection that was taken by the listener.
 func (w *worker) accept(listener string, c *loop.Conn) {
-	s := &session{w: w, conn: c, listener: listener, since: w.loop.Now()}
+	s := &session{downstream: downstream{w: w, conn: c, listener: listener}, since: w.loop.Now()}
 	v := w.current()
 	if l := v.listeners[listener]; l != nil && l.useOriginalDst {
 		if dst, ok := c.OriginalDst(); ok {
@@ -153,23 +153,24 @@ func (w *worker) accept(listener string, c *loop.Conn) {
 	}
 }
 
-// borrow lends an exchange to a session that has something to do.
-func (w *worker) borrow(s *session) *exchange {
+// borrow lends an exchange to a connection that has something to do.
+func (w *worker) borrow(from *downstream) *exchange {
 	var x *exchange
 	if n := len(w.exchanges); n > 0 {
 		x = w.exchanges[n-1]
 		w.exchanges = w.exchanges[:n-1]
 	} else {
-		x = &exchange{w: w}
+		x = &exchange{w: w, c1: client1{w: w}}
 	}
-	x.s, x.client = s, s.conn
+	x.from = from
 	return x
 }
 
 const maxExchanges = 1024
 
 func (w *worker) giveBack(x *exchange) {
-	x.s, x.client, x.t = nil, nil, nil
+	x.from, x.client, x.t = nil, nil, nil
+	x.c1.conn = nil
 	x.remoteText = x.remoteText[:0]
 	if len(w.exchanges) < maxExchanges {
 		w.exchanges = append(w.exchanges, x)

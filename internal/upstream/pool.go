@@ -48,7 +48,7 @@ type Host struct {
 	slot        int // -1 for an address that the client named
 	gone        bool
 	idleTimeout time.Duration
-	idle        []*Conn
+	idle        []*conn1
 	conns       int
 }
 
@@ -57,20 +57,6 @@ type Counters struct {
 	CxActive, CxTotal, CxConnectFail                 uint64
 	RqActive, RqTotal, RqSuccess, RqError, RqTimeout uint64
 }
-
-// Conn is a connection to an endpoint, lent for one exchange at a time.
-type Conn struct {
-	*loop.Conn
-	Host *Host
-
-	pool     *Pool
-	requests uint32
-	since    loop.Time // when it came to rest
-}
-
-// Reused reports whether the connection has served a request before. If it
-// fails before it has answered, the endpoint may just have closed it.
-func (c *Conn) Reused() bool { return c.requests > 1 }
 
 // Active has the open requests by slot, for Balancer.Pick.
 func (p *Pool) Active() []uint32 { return p.active }
@@ -163,10 +149,9 @@ func (p *Pool) Peek(c *Cluster, e *Endpoint) Counters {
 	return Counters{}
 }
 
-// Get lends a connection to the endpoint for one exchange of the task: one that
-// rests, unless fresh is asked for, or one that is being made. Give it back
-// with Put or Drop.
-func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, fresh bool) (*Conn, error) {
+// Get makes a stream to the endpoint for the task: over a connection that
+// rests, unless fresh is asked for, or one that is being made.
+func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, fresh bool) (Stream, error) {
 	h := p.Host(cl, e)
 	if n := len(h.idle); n > 0 && !fresh {
 		c := h.idle[n-1]
@@ -176,7 +161,18 @@ func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, fresh bool) (*Conn, e
 		c.lend()
 		return c, nil
 	}
-	nc, err := p.loop.Connect(t, e.Addr, p.mark)
+	nc, err := p.connect(t, h)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn1{Conn: nc, host: h, pool: p, limit: cl.MaxRequestsPerConnection}
+	c.lend()
+	return c, nil
+}
+
+// connect begins a connection whose events wake t.
+func (p *Pool) connect(t *loop.Task, h *Host) (*loop.Conn, error) {
+	nc, err := p.loop.Connect(t, h.Addr, p.mark)
 	if err != nil {
 		h.CxConnectFail++
 		return nil, err
@@ -184,87 +180,38 @@ func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, fresh bool) (*Conn, e
 	h.CxTotal++
 	h.CxActive++
 	h.conns++
-	c := &Conn{Conn: nc, Host: h, pool: p}
 	if p.opened != nil {
-		p.opened(nc.Local(), e.Addr)
+		p.opened(nc.Local(), h.Addr)
 	}
-	c.lend()
-	return c, nil
+	return nc, nil
 }
 
-func (c *Conn) lend() {
-	c.requests++
-	c.Host.RqTotal++
-	c.Host.RqActive++
-	if c.Host.slot >= 0 && !c.Host.gone {
-		c.pool.active[c.Host.slot]++
-	}
-}
-
-func (c *Conn) unlend() {
-	c.Host.RqActive--
-	if c.Host.slot >= 0 && !c.Host.gone {
-		c.pool.active[c.Host.slot]--
-	}
-}
-
-// Put takes a connection back whose exchange was completed on both sides. It
-// waits for the next one if it may.
-func (c *Conn) Put(limit uint32) {
-	c.unlend()
-	if c.Host.gone || limit > 0 && c.requests >= limit || !c.Rest(c) {
-		c.close(false)
-		return
-	}
-	c.since = c.pool.loop.Now()
-	c.Host.idle = append(c.Host.idle, c)
-}
-
-// Drop takes a connection back and closes it: with a reset if the request on
-// it must not pass for a complete one.
-func (c *Conn) Drop(reset bool) {
-	c.unlend()
-	c.close(reset)
-}
-
-func (c *Conn) close(reset bool) {
-	if c.Closed() {
-		return
-	}
-	h := c.Host
+// parted takes note of a connection that is about to be closed.
+func (h *Host) parted(p *Pool, c *loop.Conn) {
 	h.CxActive--
 	h.conns--
 	if h.slot < 0 && h.conns == 0 {
-		delete(c.pool.dynamic, h.Addr)
+		delete(p.dynamic, h.Addr)
 	}
-	if c.pool.closed != nil {
-		c.pool.closed(c.Local(), c.Remote())
-	}
-	if reset {
-		c.Abort()
-	} else {
-		c.Close()
+	if p.closed != nil {
+		p.closed(c.Local(), c.Remote())
 	}
 }
 
-// leave takes a resting connection out of its host's list.
-func (c *Conn) leave() {
-	idle := c.Host.idle
-	for i, o := range idle {
-		if o == c {
-			copy(idle[i:], idle[i+1:])
-			idle[len(idle)-1] = nil
-			c.Host.idle = idle[:len(idle)-1]
-			return
-		}
+// lend counts a request that begins.
+func (h *Host) lend(p *Pool) {
+	h.RqTotal++
+	h.RqActive++
+	if h.slot >= 0 && !h.gone {
+		p.active[h.slot]++
 	}
 }
 
-// ConnReadable drops a resting connection that its endpoint has closed, or
-// has sent to unasked.
-func (c *Conn) ConnReadable(*loop.Conn) {
-	c.leave()
-	c.close(false)
+func (h *Host) unlend(p *Pool) {
+	h.RqActive--
+	if h.slot >= 0 && !h.gone {
+		p.active[h.slot]--
+	}
 }
 
 // Add adds o's numbers up.
