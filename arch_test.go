@@ -30,20 +30,21 @@ var mayImport = map[string][]string{
 	"internal/envoy":       {},
 	"internal/http1":       {"internal/traffic"},
 	"internal/http2":       {"internal/http1", "internal/http2/hpack", "internal/traffic"},
-	"internal/http2/hpack": {"internal/traffic"},
+	"internal/http2/hpack": {"internal/http1", "internal/traffic"},
 	"internal/overload":    {},
 	"internal/proxyproto":  {},
 	"internal/tlsconn":     {"internal/loop"},
 	"internal/loop":        {},
 	"internal/mirror":      {"internal/http1", "internal/loop", "internal/route", "internal/traffic", "internal/upstream"},
 	"internal/proxy": {
-		"internal/envoy", "internal/http1", "internal/http2", "internal/loop", "internal/mirror", "internal/overload", "internal/proxyproto", "internal/route", "internal/tlsconn", "internal/traffic", "internal/upstream",
+		"internal/envoy", "internal/http1", "internal/http2", "internal/loop", "internal/mirror", "internal/overload", "internal/route", "internal/tlsconn", "internal/traffic", "internal/upstream",
 	},
-	"internal/route":     {"internal/traffic"},
-	"internal/telemetry": {"internal/envoy", "internal/mirror", "internal/proxy", "internal/traffic"},
-	"internal/traffic":   {},
-	"internal/translate": {"internal/config", "internal/envoy"},
-	"internal/upstream":  {"internal/http1", "internal/http2", "internal/loop", "internal/tlsconn", "internal/traffic"},
+	"internal/route":                 {"internal/traffic"},
+	"internal/telemetry":             {"internal/envoy", "internal/mirror", "internal/proxy", "internal/traffic"},
+	"internal/traffic":               {},
+	"internal/translate":             {"internal/config", "internal/envoy", "internal/translate/credentials"},
+	"internal/translate/credentials": {"internal/config"},
+	"internal/upstream":              {"internal/http1", "internal/http2", "internal/loop", "internal/tlsconn", "internal/traffic"},
 }
 
 // only says which packages alone may import a module.

@@ -3,6 +3,7 @@ module github.com/sundog-mesh/sundog
 go 1.26.0
 
 require (
+	github.com/cespare/xxhash/v2 v2.3.0 // the hash of Envoy's rings and tables
 	github.com/dchest/siphash v1.2.3 // the keyed hash that decides which requests are mirrored
 	github.com/envoyproxy/go-control-plane/envoy v1.40.0 // Envoy's API: the snapshot is made of it
 	github.com/fsnotify/fsnotify v1.10.1 // tells when configuration files change
@@ -28,7 +29,6 @@ require (
 require (
 	cel.dev/expr v0.25.2 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
-	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cncf/xds/go v0.0.0-20260202195803-dba9d589def2 // indirect
 	github.com/envoyproxy/protoc-gen-validate v1.3.3 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.0 // indirect
@@ -39,6 +39,7 @@ require (
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/pires/go-proxyproto v0.11.0 // indirect
 	github.com/planetscale/vtprotobuf v0.6.1-0.20240319094008-0393e58bdf10 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect

@@ -203,10 +203,10 @@ func (p *formatPart) append(dst []byte, request, response *traffic.Head, ctx *Co
 	case opResponseHeader:
 		return p.header(dst, response)
 	case opProtocol:
-		if request != nil && request.Minor == 0 {
-			return append(dst, "HTTP/1.0"...)
+		if request == nil {
+			return append(dst, "HTTP/1.1"...)
 		}
-		return append(dst, "HTTP/1.1"...)
+		return append(dst, request.Protocol()...)
 	case opResponseCode:
 		status := ctx.status
 		if response != nil {

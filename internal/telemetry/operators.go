@@ -206,10 +206,7 @@ func protocol(dst []byte, r *record) ([]byte, bool) {
 	if len(r.e.Request.Method()) == 0 {
 		return dst, false // the request never became one
 	}
-	if r.e.Request.Minor == 0 {
-		return append(dst, "HTTP/1.0"...), true
-	}
-	return append(dst, "HTTP/1.1"...), true
+	return append(dst, r.e.Request.Protocol()...), true
 }
 
 // headerSource finds a header, or a pseudo-header, of a record.

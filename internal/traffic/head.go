@@ -26,7 +26,9 @@ type Head struct {
 	// Status is the response's status code; 0 in a request.
 	Status int
 	// Minor is the minor version of HTTP/1 that the message came with: 0 or 1.
-	Minor  int
+	Minor int
+	// HTTP2 says that it came over HTTP/2.
+	HTTP2  bool
 	reason Span
 }
 
@@ -35,7 +37,19 @@ func (h *Head) Reset() {
 	h.arena = h.arena[:0]
 	h.fields = h.fields[:0]
 	h.method, h.scheme, h.authority, h.path, h.reason = Span{}, Span{}, Span{}, Span{}, Span{}
-	h.Status, h.Minor = 0, 1
+	h.Status, h.Minor, h.HTTP2 = 0, 1, false
+}
+
+// Protocol is what the message came with, as Envoy's %PROTOCOL% has it:
+// "HTTP/1.0", "HTTP/1.1" or "HTTP/2".
+func (h *Head) Protocol() string {
+	switch {
+	case h.HTTP2:
+		return "HTTP/2"
+	case h.Minor == 0:
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
 }
 
 // CopyFrom makes h an independent copy of o.
