@@ -30,6 +30,8 @@ type Conn struct {
 
 	dirty, closed, sendClosed, wantsSendClose bool
 
+	low *Wire // nil: what goes in and out is what the socket carries
+
 	sock
 }
 
@@ -45,7 +47,7 @@ func (c *Conn) Bind(t *Task) { c.task, c.idle = t, nil }
 // is told of the next event. It is not quiet when the peer has sent something
 // or has gone: then it is of no more use, and the caller closes it.
 func (c *Conn) Rest(h IdleHandler) bool {
-	if n, err := c.Fill(); n > 0 || err != nil || c.werr != nil {
+	if n, err := c.Fill(); n > 0 || err != nil || c.werr != nil || c.low != nil && c.low.tired() {
 		return false
 	}
 	c.task, c.idle = nil, h
@@ -54,9 +56,14 @@ func (c *Conn) Rest(h IdleHandler) bool {
 
 func (c *Conn) event() {
 	switch {
+	case c.low != nil && c.low.setup != nil:
+		c.low.setup.Wake()
 	case c.task != nil:
 		c.task.Wake()
 	case c.idle != nil:
+		if c.low != nil && !c.low.stirs() {
+			return
+		}
 		h := c.idle
 		c.idle = nil
 		h.ConnReadable(c)
@@ -92,7 +99,7 @@ func (c *Conn) Fill() (int, error) {
 	if c.rerr != nil {
 		return 0, c.rerr
 	}
-	if !c.sock.mayRead() {
+	if c.low != nil && !c.low.mayOpen() || c.low == nil && !c.sock.mayRead() {
 		return 0, nil
 	}
 	switch {
@@ -105,7 +112,7 @@ func (c *Conn) Fill() (int, error) {
 		n := copy(c.in, c.in[c.r:])
 		c.in, c.r = c.in[:n], 0
 	}
-	n, err := c.sock.read(c, c.in[len(c.in):cap(c.in)])
+	n, err := c.read(c.in[len(c.in):cap(c.in)])
 	c.in = c.in[:len(c.in)+n]
 	if err != nil {
 		c.rerr = err
@@ -114,6 +121,13 @@ func (c *Conn) Fill() (int, error) {
 		c.Consume(0)
 	}
 	return n, err
+}
+
+func (c *Conn) read(p []byte) (int, error) {
+	if c.low != nil {
+		return c.low.open(p)
+	}
+	return c.sock.read(c, p)
 }
 
 // Grow doubles the input buffer.
@@ -129,6 +143,9 @@ func (c *Conn) EOF() bool { return c.rerr == io.EOF }
 
 // Out is the output that waits. Append to it and give it back to SetOut.
 func (c *Conn) Out() []byte {
+	if c.low != nil {
+		return c.low.out(0)
+	}
 	if c.out == nil {
 		c.out = c.loop.bufs.get()
 	}
@@ -137,7 +154,11 @@ func (c *Conn) Out() []byte {
 
 // SetOut takes the output back; it is written at the end of the round.
 func (c *Conn) SetOut(out []byte) {
-	c.out = out
+	if c.low != nil {
+		c.low.plain = out
+	} else {
+		c.out = out
+	}
 	c.markDirty()
 }
 
@@ -148,6 +169,10 @@ const direct = 8 << 10
 // Write adds p to the output. It never waits: whoever writes much looks at
 // Full.
 func (c *Conn) Write(p []byte) {
+	if c.low != nil {
+		c.low.write(p)
+		return
+	}
 	if len(p) >= direct && len(c.out) == 0 && !c.closed && c.werr == nil {
 		p = p[c.sock.writeNow(c, p):]
 		if len(p) == 0 {
@@ -161,8 +186,14 @@ func (c *Conn) Write(p []byte) {
 	c.SetOut(append(out, p...))
 }
 
-// Pending is how many bytes of the output have not been written.
-func (c *Conn) Pending() int { return len(c.out) - c.off }
+// Pending is how many bytes of the output have not been written, in the form
+// in which they wait: sealed by the Layer already or not.
+func (c *Conn) Pending() int {
+	if c.low != nil {
+		return len(c.low.plain) - c.low.off + len(c.out) - c.off
+	}
+	return len(c.out) - c.off
+}
 
 // Full reports whether more than HighWater bytes of output wait although the
 // socket was offered them. An event follows when it has taken some.
@@ -183,6 +214,18 @@ func (c *Conn) Drained() bool {
 	return c.Pending() == 0 || c.werr != nil
 }
 
+// Connected reports whether a connection that Connect began is up, its Layer
+// included, or why it failed.
+func (c *Conn) Connected() (bool, error) {
+	switch {
+	case c.low == nil:
+		return c.socketConnected()
+	case c.low.err != nil:
+		return false, c.low.err
+	}
+	return c.low.setup == nil, nil
+}
+
 // WriteErr is why output could not be written, nil while it can.
 func (c *Conn) WriteErr() error { return c.werr }
 
@@ -198,20 +241,28 @@ func (c *Conn) flush() {
 	if c.closed {
 		return
 	}
-	if c.off < len(c.out) && c.werr == nil {
-		c.sock.write(c)
+	for {
+		if c.low != nil {
+			c.low.seal()
+		}
+		if c.off < len(c.out) && c.werr == nil {
+			c.sock.write(c)
+		}
+		if c.werr != nil {
+			c.off = len(c.out)
+		}
+		if c.off < len(c.out) {
+			return
+		}
+		if c.out != nil {
+			c.loop.bufs.put(c.out)
+			c.out, c.off = nil, 0
+		}
+		if c.low == nil || !c.low.more() {
+			break
+		}
 	}
-	if c.werr != nil {
-		c.off = len(c.out)
-	}
-	if c.off < len(c.out) {
-		return
-	}
-	if c.out != nil {
-		c.loop.bufs.put(c.out)
-		c.out, c.off = nil, 0
-	}
-	if c.wantsSendClose && !c.sendClosed {
+	if c.wantsSendClose && !c.sendClosed && (c.low == nil || c.low.setup == nil) {
 		c.sendClosed = true
 		c.sock.closeWrite()
 	}
@@ -231,6 +282,9 @@ func (c *Conn) CloseSend() {
 
 // Close writes what can be written at once and closes the connection.
 func (c *Conn) Close() {
+	if c.low != nil && c.low.layer != nil {
+		c.wantsSendClose, c.sendClosed = true, true // the layer's announcement; closing does the rest
+	}
 	c.flush()
 	c.release(false)
 }
@@ -245,6 +299,9 @@ func (c *Conn) release(reset bool) {
 	}
 	c.closed = true
 	c.task, c.idle = nil, nil
+	if c.low != nil {
+		c.low.closed()
+	}
 	c.loop.bufs.put(c.in)
 	c.loop.bufs.put(c.out)
 	c.in, c.r, c.out, c.off = nil, 0, nil, 0

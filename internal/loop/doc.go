@@ -21,6 +21,9 @@
 // reach a loop only by Post. Output is collected and written once per turn of
 // the loop.
 //
+// Between a connection's socket and its input and output there may be a Layer,
+// which is how TLS gets in without those above knowing of it: see Conn.Lower.
+//
 // On Linux the loop waits in epoll and does its own system calls. Elsewhere,
 // and with the build tag "portable", goroutines do the reading and writing on
 // net.Conn and post what came of it; tasks, timers and all the rest are the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -35,16 +36,34 @@ func Listen(ctx context.Context, addr string) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newListener(ln)
+}
+
+// ListenOn makes a listener of a socket that listens already, taken over from
+// another process. The file can be closed afterwards.
+func ListenOn(f *os.File) (*Listener, error) {
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("listening on a socket that was taken over: %w", err)
+	}
+	return newListener(ln)
+}
+
+func newListener(ln net.Listener) (*Listener, error) {
 	tcp, ok := ln.(*net.TCPListener)
 	if !ok {
-		return nil, fmt.Errorf("listening on %s: not a TCP listener", addr)
+		return nil, errors.Join(fmt.Errorf("listening on %s: not a TCP listener", ln.Addr()), ln.Close())
 	}
+	var err error
 	n := &Listener{ln: tcp, addr: tcp.Addr().(*net.TCPAddr).AddrPort()}
 	if n.acceptor, err = newAcceptor(tcp); err != nil {
 		return nil, errors.Join(err, tcp.Close())
 	}
 	return n, nil
 }
+
+// File is a copy of the socket, for another process to take over.
+func (n *Listener) File() (*os.File, error) { return n.ln.File() }
 
 // Addr is the address as bound.
 func (n *Listener) Addr() netip.AddrPort { return n.addr }

@@ -31,9 +31,13 @@ type Loop struct {
 	opt   Options
 	start time.Time
 	now   Time
+	turn  uint64
 
 	run, batch []*Task // ready to be resumed
 	yielded    []*Task // ready in the next turn
+	heavy      []*Task // each waits for a turn to compute in
+	computing  bool    // off the loop, one of the next
+	compute    []func()
 	idle       []*Task // finished coroutines to be used again
 	all        []*Task // every coroutine there is
 	dirty      []*Conn // with output to be written
@@ -113,6 +117,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			return err
 		}
 		l.readClock()
+		l.turn++
 		l.runPosted()
 		for range rounds {
 			l.drain()
@@ -131,6 +136,7 @@ func (l *Loop) wait(ctx context.Context) error {
 	l.run = append(l.run, l.yielded...)
 	clear(l.yielded)
 	l.yielded = l.yielded[:0]
+	l.nextHeavy()
 	if len(l.run) > 0 {
 		return l.poller.poll(0)
 	}

@@ -266,9 +266,8 @@ func CanMark(mark int) error {
 	return errors.Join(os.NewSyscallError("setsockopt", err), unix.Close(fd))
 }
 
-// Connected reports whether a connection that Connect began is up, or why it
-// failed.
-func (c *Conn) Connected() (bool, error) {
+// socketConnected is Connected for the socket alone.
+func (c *Conn) socketConnected() (bool, error) {
 	if c.connecting {
 		return false, nil
 	}

@@ -141,7 +141,9 @@ func (s *sock) write(c *Conn) {
 			if c.closed {
 				return
 			}
-			c.off += n
+			if n = min(c.off+n, len(c.out)); n > 0 { // nothing is left if writing failed meanwhile
+				c.out, c.off = c.out[:copy(c.out, c.out[n:])], 0
+			}
 			if err != nil {
 				c.failWrite(err)
 			}
@@ -196,9 +198,8 @@ func (l *Loop) Connect(t *Task, addr netip.AddrPort, _ int) (*Conn, error) {
 	return c, nil
 }
 
-// Connected reports whether a connection that Connect began is up, or why it
-// failed.
-func (c *Conn) Connected() (bool, error) {
+// socketConnected is Connected for the socket alone.
+func (c *Conn) socketConnected() (bool, error) {
 	return !c.connecting && c.connectErr == nil, c.connectErr
 }
 

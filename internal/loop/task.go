@@ -24,7 +24,8 @@ type Task struct {
 	stop   func()
 	yield  func(struct{}) bool
 	timer  timer
-	pos    int // in loop.all
+	turn   bool // in loop.heavy
+	pos    int  // in loop.all
 }
 
 // Go starts r as a task, on a used coroutine where there is one. It begins to
@@ -161,4 +162,66 @@ func (t *Task) Offload(f func()) error {
 		}
 	}
 	return nil
+}
+
+// AwaitTurn parks until the task may compute for some time, up to a
+// millisecond or so: a loop lets one task do that in each turn, in the order of
+// their asking, so that many of them do not delay all others.
+func (t *Task) AwaitTurn() error {
+	if !t.turn {
+		t.turn = true
+		t.loop.heavy = append(t.loop.heavy, t)
+	}
+	for t.turn {
+		if err := t.Park(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextHeavy gives the turn to one task.
+func (l *Loop) nextHeavy() {
+	if len(l.heavy) == 0 {
+		return
+	}
+	t := l.heavy[0]
+	l.heavy[0] = nil
+	l.heavy = l.heavy[1:]
+	t.turn = false
+	t.Wake()
+}
+
+// Compute is Offload for what takes long but does not wait: of one loop only
+// one such f runs at a time, the others follow in order. So the loops, as many
+// as there are processors, never have more of them under way than that.
+func (t *Task) Compute(f func()) error {
+	l, done := t.loop, false
+	l.compute = append(l.compute, func() {
+		f()
+		l.Post(func() {
+			done = true
+			t.Wake()
+			l.nextCompute()
+		})
+	})
+	if !l.computing {
+		l.nextCompute()
+	}
+	for !done {
+		if err := t.Park(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Loop) nextCompute() {
+	l.computing = len(l.compute) > 0
+	if l.computing {
+		f := l.compute[0]
+		l.compute[0] = nil
+		l.compute = l.compute[1:]
+		go f()
+	}
 }

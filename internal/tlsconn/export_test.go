@@ -1,0 +1,4 @@
+package tlsconn
+
+// ParseHello is for tests.
+var ParseHello = parseHello
