@@ -17,15 +17,19 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/request_id/uuid/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 )
 
 // ConfigDump is the snapshot as Envoy's admin endpoint /config_dump?include_eds
-// shows it: clusters, endpoints, listeners and routes, all of them dynamic and
-// all last updated at the time applied.
+// shows it: clusters, endpoints, listeners, routes and, if there are any,
+// secrets, all of them dynamic and all last updated at the time applied.
+// Private keys are redacted.
 func ConfigDump(s *Snapshot, applied time.Time) *adminv3.ConfigDump {
 	version, at := s.Version(), timestamppb.New(applied)
 	clusters := &adminv3.ClustersConfigDump{VersionInfo: version}
@@ -52,7 +56,11 @@ func ConfigDump(s *Snapshot, applied time.Time) *adminv3.ConfigDump {
 		routes.DynamicRouteConfigs = append(routes.DynamicRouteConfigs,
 			&adminv3.RoutesConfigDump_DynamicRouteConfig{VersionInfo: version, RouteConfig: packed(r), LastUpdated: at})
 	}
-	return &adminv3.ConfigDump{Configs: []*anypb.Any{packed(clusters), packed(endpoints), packed(listeners), packed(routes)}}
+	out := &adminv3.ConfigDump{Configs: []*anypb.Any{packed(clusters), packed(endpoints), packed(listeners), packed(routes)}}
+	if len(s.Secrets) > 0 {
+		out.Configs = append(out.Configs, packed(secretsDump(s, version, at)))
+	}
+	return out
 }
 
 // SelectResource keeps of a dump the entries of one repeated field, as Envoy's

@@ -11,6 +11,7 @@ import (
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 )
 
 // MetadataKey is the filter_metadata key under which travels what Envoy's API
@@ -25,4 +26,7 @@ type Snapshot struct {
 	Clusters  []*cluster.Cluster
 	// Endpoints holds the assignments of the clusters of type EDS.
 	Endpoints []*endpoint.ClusterLoadAssignment
+	// Secrets holds what listeners and clusters name in their SdsSecretConfigs:
+	// certificates with their private keys, and certificate authorities.
+	Secrets []*tlsv3.Secret
 }

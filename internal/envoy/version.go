@@ -11,6 +11,7 @@ import (
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -23,6 +24,7 @@ func (s *Snapshot) Sort() {
 	slices.SortStableFunc(s.Endpoints, func(a, b *endpoint.ClusterLoadAssignment) int {
 		return cmp.Compare(a.GetClusterName(), b.GetClusterName())
 	})
+	slices.SortStableFunc(s.Secrets, func(a, b *tlsv3.Secret) int { return cmp.Compare(a.GetName(), b.GetName()) })
 }
 
 // Version names the content of the snapshot: 16 hexadecimal digits that are
@@ -53,6 +55,9 @@ func (s *Snapshot) Version() string {
 	}
 	for _, m := range s.Endpoints {
 		add('e', m)
+	}
+	for _, m := range s.Secrets {
+		add('s', m)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

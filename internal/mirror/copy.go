@@ -35,8 +35,8 @@ type Copy struct {
 
 	outcome traffic.Outcome // InFlight until it is known
 	fed     bool            // the request's task lets go
-	empty   bool // the request has no body
-	ended   bool // the whole request was handed over
+	empty   bool            // the request has no body
+	ended   bool            // the whole request was handed over
 	settled bool
 	held    int64 // bytes that count in the budget
 	began   loop.Time
@@ -65,7 +65,7 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	}
 	var e *upstream.Endpoint
 	if p.Cluster != nil {
-		e = r.Balancer.Pick(p.Cluster, s.pool.Active(), nil, 0)
+		e = r.Balancer.Pick(p.Cluster, s.pool.Active(), upstream.Choice{Now: s.loop.Wall(s.loop.Now())})
 	}
 	if e == nil {
 		return c.refuse(traffic.NoEndpoint)
@@ -74,7 +74,7 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 		return c.refuse(traffic.ConnectFailed)
 	}
 	c.task = s.loop.Go(c)
-	stream, err := s.pool.Get(c.task, p.Cluster, e, false)
+	stream, err := s.pool.Get(c.task, p.Cluster, e, upstream.Use{HTTP2: r.Head.HTTP2, Authority: r.Head.Authority()})
 	if err != nil {
 		c.outcome, c.fed = traffic.ConnectFailed, true
 		return nil

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/tlsconn"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -55,8 +56,15 @@ type downstream struct {
 	original netip.AddrPort // where a redirected connection meant to go; zero else
 	own      bool           // the client is this process, sending a shadow
 
-	seen *generation // of cfg
-	cfg  *httpConfig
+	remote, local netip.AddrPort // as the PROXY protocol has them, or the connection
+	hello         tlsconn.Hello  // if the listener looks at it
+	secure        *tlsconn.Info  // nil: plain text
+
+	certElement []byte // of x-forwarded-client-cert, once it is asked for
+	certFrom    *httpConfig
+
+	seen    *generation // of serving
+	serving *chain
 }
 
 // dialed is where the client connected to.
@@ -76,20 +84,45 @@ func (d *downstream) looped() bool {
 // config is what holds for the connection's next request; nil when its
 // listener is not in the configuration any more.
 func (d *downstream) config(v *view) *httpConfig {
-	if d.seen != v.generation {
-		d.seen, d.cfg = v.generation, d.find(v)
-	}
-	return d.cfg
-}
-
-func (d *downstream) find(v *view) *httpConfig {
-	if d.original.IsValid() {
-		if h := v.redirected(d.original); h != nil {
-			return h
-		}
-	}
-	if l := v.listeners[d.listener]; l != nil {
-		return l.http
+	if ch := d.chain(v); ch != nil {
+		return ch.http
 	}
 	return nil
 }
+
+// chain is the filter chain that serves the connection; nil when there is none
+// any more.
+func (d *downstream) chain(v *view) *chain {
+	if d.seen != v.generation {
+		d.seen, d.serving = v.generation, nil
+		if l := d.listenerOf(v); l != nil {
+			d.serving = l.find(&d.hello)
+		}
+	}
+	return d.serving
+}
+
+func (d *downstream) listenerOf(v *view) *listenerConfig {
+	if d.original.IsValid() {
+		if l := v.redirected(d.original); l != nil {
+			return l
+		}
+	}
+	return v.listeners[d.listener]
+}
+
+// plain reports whether the connection needs nothing before its first request.
+func (d *downstream) plain(v *view) bool {
+	l := d.listenerOf(v)
+	return l != nil && !l.proxyProtocol && !l.inspect && d.chain(v) != nil && d.serving.tls == nil && d.serving.http != nil
+}
+
+// scheme is "https" if the client's connection is encrypted, else "http".
+func (d *downstream) scheme() []byte {
+	if d.secure != nil {
+		return https
+	}
+	return http
+}
+
+var http, https = []byte("http"), []byte("https")

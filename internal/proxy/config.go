@@ -1,18 +1,23 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/sundog-mesh/sundog/internal/http1"
+	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/route"
+	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
 
 // listenerConfig is a listener as one generation has it.
@@ -23,9 +28,12 @@ type listenerConfig struct {
 	// useOriginalDst, was redirected.
 	bind           bool
 	useOriginalDst bool
-	http           *httpConfig // nil: what is redirected elsewhere only
-	anyAddr        bool        // listens on every address of its port
+	anyAddr        bool // listens on every address of its port
 	port           uint16
+	proxyProtocol  bool // each connection begins with its header
+	inspect        bool // look for a ClientHello first
+	chains         []*chain
+	otherwise      *chain // default_filter_chain; nil: none
 }
 
 // httpConfig is a compiled HttpConnectionManager.
@@ -43,59 +51,104 @@ type httpConfig struct {
 	generateRequestID bool
 	normalizePath     bool
 	mergeSlashes      bool
+	escapedSlashes    hcmv3.HttpConnectionManager_PathWithEscapedSlashesAction
+	underscores       corev3.HttpProtocolOptions_HeadersWithUnderscoresAction
+	clientCert        hcmv3.HttpConnectionManager_ForwardClientCertDetails
+	certDetails       certDetails
 	webSocket         bool
+	connect           bool // CONNECT is served for every route
+	codec             codec
 	idleTimeout       time.Duration // between requests
+	headersTimeout    time.Duration // from a head's first byte to its last; 0 none
 	streamIdleTimeout time.Duration // within one; 0 none
 	limits            http1.Limits
+	http2             http2.Options
+
+	maxRequests           uint64        // per connection; 0 any number
+	maxConnectionDuration time.Duration // 0 none
+	maxStreamDuration     time.Duration // of a request with its answer; 0 none
+	requestTimeout        time.Duration // until a request is complete; 0 none
 }
 
-// compileListener reads what Sundog serves of a listener: one filter chain
-// with an HTTP connection manager. All that is wrong is told.
-func compileListener(l *listenerv3.Listener) (*listenerConfig, error) {
-	var errs []error
-	fail := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("listener %q: "+format, append([]any{l.GetName()}, args...)...))
-	}
+// codec is what a client's connection may speak (codec_type).
+type codec uint8
+
+const (
+	codecAuto codec = iota // what its ALPN or its first bytes say
+	codecHTTP1
+	codecHTTP2
+)
+
+// headersTimeout is how long a head may take where request_headers_timeout
+// does not say. Envoy has no limit then, but for that of an idle connection.
+const headersTimeout = time.Minute
+
+// compileListener reads what Sundog serves of a listener: filter chains with an
+// HTTP connection manager. All that is wrong is told.
+func compileListener(l *listenerv3.Listener, secrets tlsconn.Secrets) (*listenerConfig, error) {
 	c := &listenerConfig{
 		name:           l.GetName(),
 		bind:           l.GetBindToPort() == nil || l.GetBindToPort().GetValue(),
 		useOriginalDst: l.GetUseOriginalDst().GetValue(),
 	}
+	var errs []error
+	fail := func(err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("listener %q: %w", l.GetName(), err))
+		}
+	}
 	sa := l.GetAddress().GetSocketAddress()
 	if sa == nil {
-		fail("address: only socket_address is supported")
+		fail(errors.New("address: only socket_address is supported"))
 	}
 	c.port = uint16(sa.GetPortValue())
 	c.addr = net.JoinHostPort(sa.GetAddress(), strconv.Itoa(int(sa.GetPortValue())))
 	if ip, err := netip.ParseAddr(sa.GetAddress()); err == nil {
 		c.anyAddr = ip.IsUnspecified()
 	}
-	chains := l.GetFilterChains()
-	if len(chains) == 0 && l.GetDefaultFilterChain() != nil {
-		chains = []*listenerv3.FilterChain{l.GetDefaultFilterChain()}
-	}
-	if len(chains) != 1 {
-		fail("filter_chains: exactly one is supported, not %d", len(chains))
-	}
-	for _, chain := range chains {
-		if chain.GetTransportSocket() != nil {
-			fail("filter_chains: transport_socket is not supported yet")
+	fail(c.filters(l.GetListenerFilters()))
+	for i, fc := range l.GetFilterChains() {
+		ch, err := compileChain(fc, secrets)
+		if err != nil {
+			fail(fmt.Errorf("filter_chains[%d]: %w", i, err))
+			continue
 		}
-		for _, f := range chain.GetFilters() {
-			m := &hcmv3.HttpConnectionManager{}
-			if err := f.GetTypedConfig().UnmarshalTo(m); err != nil {
-				fail("filter %q: not an HTTP connection manager: %v", f.GetName(), err)
-				continue
-			}
-			http, err := compileHTTP(m)
-			if err != nil {
-				fail("%v", err)
-			}
-			http.listener = l.GetName()
-			c.http = http
+		c.chains = append(c.chains, ch)
+	}
+	if fc := l.GetDefaultFilterChain(); fc != nil {
+		ch, err := compileChain(fc, secrets)
+		fail(err)
+		c.otherwise = ch
+	}
+	if len(l.GetFilterChains()) == 0 && l.GetDefaultFilterChain() == nil {
+		fail(errors.New("filter_chains: there is none"))
+	}
+	for ch := range c.all() {
+		if ch.http != nil {
+			ch.http.listener = l.GetName()
 		}
+		c.inspect = c.inspect || ch.match.needsHello()
 	}
 	return c, errors.Join(errs...)
+}
+
+// filters reads the listener filters.
+func (c *listenerConfig) filters(all []*listenerv3.ListenerFilter) error {
+	var errs []error
+	for _, f := range all {
+		switch name := f.GetTypedConfig().GetTypeUrl(); name {
+		case "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector":
+			c.inspect = true
+		case "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol":
+			c.proxyProtocol = true
+		case "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
+			"type.googleapis.com/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector":
+			// What they find out is found out anyway.
+		default:
+			errs = append(errs, fmt.Errorf("listener_filters: %q is not supported", cmp.Or(f.GetName(), name)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func compileHTTP(m *hcmv3.HttpConnectionManager) (*httpConfig, error) {
@@ -111,6 +164,8 @@ func compileHTTP(m *hcmv3.HttpConnectionManager) (*httpConfig, error) {
 		normalizePath:     m.GetNormalizePath().GetValue(),
 		mergeSlashes:      m.GetMergeSlashes(),
 		idleTimeout:       time.Hour,
+		headersTimeout:    headersTimeout,
+		requestTimeout:    m.GetRequestTimeout().AsDuration(),
 		streamIdleTimeout: 5 * time.Minute,
 	}
 	if len(h.serverName) == 0 {
@@ -119,8 +174,18 @@ func compileHTTP(m *hcmv3.HttpConnectionManager) (*httpConfig, error) {
 	if d := m.GetCommonHttpProtocolOptions().GetIdleTimeout(); d != nil {
 		h.idleTimeout = d.AsDuration()
 	}
-	if d := m.GetStreamIdleTimeout(); d != nil {
-		h.streamIdleTimeout = d.AsDuration()
+	switch m.GetCodecType() {
+	case hcmv3.HttpConnectionManager_HTTP1:
+		h.codec = codecHTTP1
+	case hcmv3.HttpConnectionManager_HTTP2:
+		h.codec = codecHTTP2
+	case hcmv3.HttpConnectionManager_HTTP3:
+		return h, errors.New("codec_type: HTTP3 is not supported")
+	}
+	common := m.GetCommonHttpProtocolOptions()
+	h.escapedSlashes = m.GetPathWithEscapedSlashesAction()
+	if h.escapedSlashes == hcmv3.HttpConnectionManager_IMPLEMENTATION_SPECIFIC_DEFAULT {
+		h.escapedSlashes = hcmv3.HttpConnectionManager_KEEP_UNCHANGED
 	}
 	if kb := m.GetMaxRequestHeadersKb(); kb != nil {
 		h.limits.Bytes = int(kb.GetValue()) << 10
@@ -128,9 +193,32 @@ func compileHTTP(m *hcmv3.HttpConnectionManager) (*httpConfig, error) {
 	if n := m.GetCommonHttpProtocolOptions().GetMaxHeadersCount(); n != nil {
 		h.limits.Fields = int(n.GetValue())
 	}
+	h2 := m.GetHttp2ProtocolOptions()
+	h.http2 = http2.Options{
+		MaxStreams:   h2.GetMaxConcurrentStreams().GetValue(),
+		StreamWindow: h2.GetInitialStreamWindowSize().GetValue(),
+		ConnWindow:   h2.GetInitialConnectionWindowSize().GetValue(),
+		Limits:       http2.Limits{Bytes: h.limits.Bytes, Fields: h.limits.Fields},
+	}
+	h.underscores = common.GetHeadersWithUnderscoresAction()
+	h.clientCert = m.GetForwardClientCertDetails()
+	h.certDetails = compileCertDetails(m.GetSetCurrentClientCertDetails())
+	h.maxRequests = uint64(common.GetMaxRequestsPerConnection().GetValue())
+	h.maxConnectionDuration = common.GetMaxConnectionDuration().AsDuration()
+	h.maxStreamDuration = common.GetMaxStreamDuration().AsDuration()
+	if d := m.GetRequestHeadersTimeout(); d != nil {
+		h.headersTimeout = d.AsDuration()
+	}
+	if d := m.GetStreamIdleTimeout(); d != nil {
+		h.streamIdleTimeout = d.AsDuration()
+	}
 	for _, u := range m.GetUpgradeConfigs() {
-		if u.GetUpgradeType() == "websocket" && (u.GetEnabled() == nil || u.GetEnabled().GetValue()) {
-			h.webSocket = true
+		enabled := u.GetEnabled() == nil || u.GetEnabled().GetValue()
+		switch {
+		case strings.EqualFold(u.GetUpgradeType(), "websocket"):
+			h.webSocket = enabled
+		case strings.EqualFold(u.GetUpgradeType(), "CONNECT"):
+			h.connect = enabled
 		}
 	}
 	if rc := m.GetRouteConfig(); rc != nil {

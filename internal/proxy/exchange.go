@@ -19,6 +19,7 @@ type exchange struct {
 	t      *loop.Task
 	client client
 	c1     client1
+	c2     client2
 	v      *view
 	cfg    *httpConfig
 	stats  *httpCounters
@@ -27,6 +28,7 @@ type exchange struct {
 	number     uint64 // what shares and splits are decided by
 	wants100   bool   // the client waits for 100 (Continue)
 	upgrade    []byte // the protocol that the client wants to change to; nil
+	connect    bool   // the method is CONNECT
 	ctx        route.Context
 	vhost      *route.VirtualHost
 	route      *route.Route
@@ -69,6 +71,11 @@ type exchange struct {
 	flags       traffic.Flags
 	details     string
 	failure     string // transport failure reason
+	endpoint    *upstream.Endpoint
+	hash        uint64 // what the endpoint is chosen by
+	hashed      bool
+	cookies     route.HashCookies
+	retrying    *upstream.Breakers // that count the retry under way
 	rec         *record
 	tunneled    *loop.Conn // the client's connection once it carries another protocol
 }
@@ -78,7 +85,7 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.v, x.cfg, x.stats = v, cfg, x.w.counters(cfg)
 	x.start = x.w.loop.Now()
 	x.lastTraffic = x.start
-	x.number, x.wants100, x.upgrade = 0, false, nil
+	x.number, x.wants100, x.upgrade, x.connect = 0, false, nil, false
 	x.vhost, x.route, x.dest, x.cluster, x.clusterID = nil, nil, nil, nil, -1
 	x.req.Reset()
 	x.resp.Reset()
@@ -90,12 +97,15 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.replay, x.keepBody, x.lost, x.replayed = x.replay[:0], false, false, 0
 	x.serviceTime, x.flags, x.details, x.failure = 0, 0, "", ""
 	x.ctx.DownstreamDirectRemote = x.from.conn.Remote()
-	x.ctx.DownstreamRemote = x.from.conn.Remote()
-	x.ctx.DownstreamLocal = x.from.conn.Local()
+	x.ctx.DownstreamRemote = x.from.remote
+	x.ctx.DownstreamLocal = x.from.local
 	x.ctx.Request = &x.req
 	x.ctx.Route, x.ctx.Cluster, x.ctx.Upstream = nil, "", netip.AddrPort{}
 	x.upLocal = netip.AddrPort{}
+	x.ctx.TLS = x.from.secure != nil
 	x.ctx.Start = x.w.loop.Wall(x.start)
+	x.hash, x.hashed, x.cookies = 0, false, 0
+	x.endpoint, x.retrying = nil, nil
 	x.rec, x.tunneled = nil, nil
 }
 
@@ -108,6 +118,13 @@ func (x *exchange) serve(t *loop.Task, f traffic.Framing) {
 	x.reqDone = f.Empty()
 	x.reqEnd = x.start
 	x.record()
+	if x.from.looped() {
+		x.details = "redirected_to_itself"
+		x.client.Last()
+		x.reply(503, []byte("the proxy's own connection was redirected back to it"))
+		x.finish()
+		return
+	}
 	if !x.prepare() {
 		x.finish()
 		return
@@ -119,7 +136,7 @@ func (x *exchange) serve(t *loop.Task, f traffic.Framing) {
 		x.reply(404, nil)
 	case x.faulted():
 	case r.Redirect != nil:
-		x.scratch = r.Location(x.scratch[:0], &x.req, "http", &x.ctx)
+		x.scratch = r.Location(x.scratch[:0], &x.req, string(x.scheme()), &x.ctx)
 		x.details = "direct_response"
 		x.replyWith(r.Redirect.Status, nil, "location", x.scratch)
 	case r.Direct != nil:
@@ -134,8 +151,15 @@ func (x *exchange) serve(t *loop.Task, f traffic.Framing) {
 // find looks the request's route up.
 func (x *exchange) find() {
 	x.vhost, x.route = x.cfg.table.Match(&x.req, x.number)
+	if x.route == nil && x.connect && x.cfg.connect {
+		x.req.SetPath(root) // an explicit proxy's client: to where its other requests go
+		x.vhost, x.route = x.cfg.table.Match(&x.req, x.number)
+		x.req.SetPath(nil)
+	}
 	x.ctx.Route = x.route
 }
+
+var root = []byte("/")
 
 // faulted applies the route's fault, and reports whether that was the end of
 // the request.
@@ -164,6 +188,7 @@ func (x *exchange) faulted() bool {
 // abandon gives back what the exchange still holds, whatever ended it.
 func (x *exchange) abandon() {
 	x.breakCopies()
+	x.doneRetry()
 	if x.up != nil {
 		x.up.Drop(!x.respDone)
 		x.up = nil

@@ -18,19 +18,20 @@ func (x *exchange) forward() {
 	if !x.choose(f) {
 		return
 	}
-	if x.upgrade != nil && !x.mayUpgrade(f) {
+	if (x.upgrade != nil || x.connect) && !x.mayUpgrade(f) {
 		x.details = "upgrade_failed"
 		x.reply(403, nil)
+		return
+	}
+	if x.connect {
+		x.dial(f)
 		return
 	}
 	x.finishHead(f)
 	for {
 		e := x.pick(f)
 		if e == nil {
-			x.v.counters[x.clusterID].noEndpoint++
-			x.flags |= traffic.FlagNoHealthyUpstream
-			x.details = "no_healthy_upstream"
-			x.reply(503, []byte(bodyNoUpstream))
+			x.noEndpoint()
 			return
 		}
 		switch again, fresh := x.try(f, e); {
@@ -46,6 +47,14 @@ func (x *exchange) forward() {
 			}
 		}
 	}
+}
+
+// noEndpoint answers a request that no endpoint is there for.
+func (x *exchange) noEndpoint() {
+	x.v.counters[x.clusterID].noEndpoint++
+	x.flags |= traffic.FlagNoHealthyUpstream
+	x.details = "no_healthy_upstream"
+	x.reply(503, []byte(bodyNoUpstream))
 }
 
 // choose picks the destination cluster.
@@ -70,6 +79,12 @@ func (x *exchange) choose(f *route.Forward) bool {
 }
 
 func (x *exchange) mayUpgrade(f *route.Forward) bool {
+	if x.connect {
+		if allowed, said := f.Upgrade(x.req.Method()); said {
+			return allowed
+		}
+		return x.cfg.connect
+	}
 	if allowed, said := f.Upgrade(x.upgrade); said {
 		return allowed
 	}
@@ -80,6 +95,7 @@ func (x *exchange) mayUpgrade(f *route.Forward) bool {
 // tries.
 func (x *exchange) finishHead(f *route.Forward) {
 	h := &x.req
+	x.hash, x.hashed, x.cookies = f.Hash.Hash(h, &x.ctx)
 	x.route.RewriteRequest(h, x.dest, &x.ctx)
 	expected := f.Timeout
 	if f.Retry != nil && f.Retry.PerTryTimeout > 0 {
@@ -132,7 +148,9 @@ func (x *exchange) pick(f *route.Forward) *upstream.Endpoint {
 	if f.Retry != nil && f.Retry.PreviousHosts {
 		tried, more = x.tried, f.Retry.HostSelectionAttempts
 	}
-	e := x.v.balancers[x.clusterID].Pick(x.cluster, x.w.primary.Active(), tried, more)
+	e := x.v.balancers[x.clusterID].Pick(x.cluster, x.w.primary.Active(), upstream.Choice{
+		Hash: x.hash, Hashed: x.hashed, Tried: tried, Attempts: more, Now: x.w.loop.Wall(x.w.loop.Now()),
+	})
 	if e != nil && len(x.tried) < 16 {
 		x.tried = append(x.tried, e)
 	}
@@ -151,7 +169,7 @@ func (x *exchange) book() {
 	for i := range rows.mirrors {
 		p, row := x.v.policies[x.route.ID][i], rows.mirrors[i]
 		switch {
-		case x.upgrade != nil:
+		case x.upgrade != nil || x.connect:
 			row.Count(traffic.Unsupported)
 		case x.from.own:
 			row.Count(traffic.Filtered)
@@ -204,6 +222,26 @@ func idempotent(method []byte) bool {
 		return true
 	}
 	return false
+}
+
+// mayRetry asks the cluster's breaker for a retry that the policy wants.
+func (x *exchange) mayRetry(wanted bool) bool {
+	if !wanted {
+		return false
+	}
+	x.doneRetry()
+	if !x.cluster.Breakers.TryRetry() {
+		x.flags |= traffic.FlagUpstreamOverflow
+		return false
+	}
+	x.retrying = x.cluster.Breakers
+	return true
+}
+
+// doneRetry tells the breaker that a retry is over.
+func (x *exchange) doneRetry() {
+	x.retrying.DoneRetry()
+	x.retrying = nil
 }
 
 // retries reports whether the retry policy has a try left.

@@ -9,10 +9,12 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/sundog-mesh/sundog/internal/envoy"
 	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/route"
+	"github.com/sundog-mesh/sundog/internal/tlsconn"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
 
@@ -73,13 +75,10 @@ func (p *Proxy) compileClusters(g *generation, s *envoy.Snapshot, old *generatio
 		if name == "" {
 			name = c.GetName()
 		}
-		compiled, err := upstream.Compile(c, assignments[name], before, p.slots)
+		compiled, err := upstream.CompileTLS(c, assignments[name], before, p.slots, secretsOf(s))
 		if err != nil {
 			errs = append(errs, err)
 			continue
-		}
-		if compiled.HTTP2 {
-			errs = append(errs, fmt.Errorf("cluster %q: typed_extension_protocol_options: HTTP/2 to endpoints is not supported yet", c.GetName()))
 		}
 		if len(compiled.Ignored) > 0 {
 			p.opt.Logger.Warn("fields of a cluster have no effect yet", "cluster", c.GetName(), "fields", compiled.Ignored)
@@ -88,6 +87,18 @@ func (p *Proxy) compileClusters(g *generation, s *envoy.Snapshot, old *generatio
 		g.clusters = append(g.clusters, compiled)
 	}
 	return errs
+}
+
+// secretsOf finds the snapshot's secrets by their names.
+func secretsOf(s *envoy.Snapshot) tlsconn.Secrets {
+	return func(name string) *tlsv3.Secret {
+		for _, secret := range s.Secrets {
+			if secret.GetName() == name {
+				return secret
+			}
+		}
+		return nil
+	}
 }
 
 func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot) (map[string]*route.Table, error) {
@@ -146,14 +157,16 @@ func (p *Proxy) policiesOf(g *generation, r *route.Route) []*mirror.Policy {
 func (g *generation) compileListeners(s *envoy.Snapshot, tables map[string]*route.Table) error {
 	var errs []error
 	for _, l := range s.Listeners {
-		c, err := compileListener(l)
+		c, err := compileListener(l, secretsOf(s))
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if h := c.http; h != nil {
-			if h.table = tables[h.routes]; h.table == nil {
-				errs = append(errs, fmt.Errorf("listener %q: route configuration %q is not in the snapshot", c.name, h.routes))
+		for ch := range c.all() {
+			if h := ch.http; h != nil {
+				if h.table = tables[h.routes]; h.table == nil {
+					errs = append(errs, fmt.Errorf("listener %q: route configuration %q is not in the snapshot", c.name, h.routes))
+				}
 			}
 		}
 		if g.listeners[c.name] != nil {
@@ -166,16 +179,16 @@ func (g *generation) compileListeners(s *envoy.Snapshot, tables map[string]*rout
 
 // redirected finds the configuration for a connection that was redirected to
 // here on its way to dst: a listener of that address, or of its port.
-func (g *generation) redirected(dst netip.AddrPort) *httpConfig {
-	var wide *httpConfig
+func (g *generation) redirected(dst netip.AddrPort) *listenerConfig {
+	var wide *listenerConfig
 	for _, l := range g.listeners {
-		if l.bind || l.http == nil || l.port != dst.Port() {
+		if l.bind || l.port != dst.Port() {
 			continue
 		}
 		if l.anyAddr {
-			wide = l.http
+			wide = l
 		} else if l.addr == dst.String() {
-			return l.http
+			return l
 		}
 	}
 	return wide

@@ -211,7 +211,7 @@ func TestTargets(t *testing.T) {
 		}
 	}
 	c.send("CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n")
-	if resp, _ := c.response("GET"); resp.StatusCode != 501 || !resp.Close {
+	if resp, _ := c.response("GET"); resp.StatusCode != 404 || !resp.Close {
 		t.Errorf("CONNECT: %d, close %v", resp.StatusCode, resp.Close)
 	}
 	c.wantEnd("after CONNECT")

@@ -65,7 +65,7 @@ func (p *Proxy) bind(g *generation) (map[string]*boundListener, error) {
 		if !l.bind || p.reuse(g, name, l) != nil {
 			continue
 		}
-		ln, err := loop.Listen(context.Background(), l.addr)
+		ln, err := p.socket(l)
 		if err != nil {
 			errs = append(errs, &BindError{Listener: name, Address: l.addr, Err: err})
 			continue
@@ -81,6 +81,17 @@ func (p *Proxy) bind(g *generation) (map[string]*boundListener, error) {
 		return nil, err
 	}
 	return fresh, nil
+}
+
+// socket listens on the listener's address, with the socket of the process that
+// this one replaces where that has one.
+func (p *Proxy) socket(l *listenerConfig) (*loop.Listener, error) {
+	if f := p.opt.Inherited[l.addr]; f != nil {
+		delete(p.opt.Inherited, l.addr)
+		ln, err := loop.ListenOn(f)
+		return ln, errors.Join(err, f.Close())
+	}
+	return loop.Listen(context.Background(), l.addr)
 }
 
 // reuse is the open socket that serves for the listener: its own if it has not

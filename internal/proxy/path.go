@@ -81,3 +81,51 @@ func dots(s []byte) int {
 	}
 	return n
 }
+
+// hasEscapedSlash looks for "%2f" and "%5c" before the query.
+func hasEscapedSlash(path []byte) bool {
+	for i, c := range path {
+		switch {
+		case c == '?':
+			return false
+		case c == '%' && escapedSlash(path[i:]) != 0:
+			return true
+		}
+	}
+	return false
+}
+
+// appendUnescapedSlashes appends the path with "%2f" and "%5c" unescaped; the
+// query stays.
+func appendUnescapedSlashes(dst, path []byte) []byte {
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '?' {
+			return append(dst, path[i:]...)
+		}
+		if c == '%' {
+			if slash := escapedSlash(path[i:]); slash != 0 {
+				dst = append(dst, slash)
+				i += 2
+				continue
+			}
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// escapedSlash is the slash or backslash that b begins with, escaped; 0 for
+// anything else.
+func escapedSlash(b []byte) byte {
+	if len(b) < 3 {
+		return 0
+	}
+	switch {
+	case b[1] == '2' && b[2]|0x20 == 'f':
+		return '/'
+	case b[1] == '5' && b[2]|0x20 == 'c':
+		return '\\'
+	}
+	return 0
+}

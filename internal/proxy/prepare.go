@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"net/netip"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
 	"github.com/sundog-mesh/sundog/internal/http1"
-	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
 // What only a trusted neighbour may say (Envoy's list for external requests).
@@ -28,10 +30,13 @@ var (
 // before routing. It reports false when the request has been answered.
 func (x *exchange) prepare() bool {
 	h := &x.req
-	if string(h.Method()) == "CONNECT" {
-		x.details = "connect_not_supported"
+	x.connect = string(h.Method()) == "CONNECT"
+	if x.connect {
 		x.client.Last()
-		x.reply(501, []byte("CONNECT is not supported"))
+	}
+	if x.connect && h.HTTP2 {
+		x.details = "connect_not_supported"
+		x.reply(501, []byte("CONNECT is not supported over HTTP/2"))
 		return false
 	}
 	if h.HasToken("expect", "100-continue") {
@@ -44,28 +49,69 @@ func (x *exchange) prepare() bool {
 		}
 	}
 	http1.RemoveHopByHop(h)
-	if x.cfg.normalizePath && !x.cleanPath() {
-		x.details = "path_normalization_failed"
-		x.reply(400, nil)
+	if !x.underscores() || !x.cleanPath() {
 		return false
 	}
 	x.sanitize()
+	x.clientCert()
 	x.forwardedFor()
 	x.requestID()
 	return true
 }
 
+// cleanPath does what path_with_escaped_slashes_action, normalize_path and
+// merge_slashes ask for, in this order. It reports false when the request has
+// been answered.
 func (x *exchange) cleanPath() bool {
-	path := x.req.Path()
-	if !needsNormalizing(path, x.cfg.mergeSlashes) {
-		return true
-	}
-	var ok bool
-	x.scratch, ok = appendNormalized(x.scratch[:0], path, x.cfg.mergeSlashes)
-	if ok {
+	escaped := x.cfg.escapedSlashes != hcmv3.HttpConnectionManager_KEEP_UNCHANGED && hasEscapedSlash(x.req.Path())
+	if escaped {
+		if x.cfg.escapedSlashes == hcmv3.HttpConnectionManager_REJECT_REQUEST {
+			x.details = "path_normalization_failed"
+			x.reply(400, nil)
+			return false
+		}
+		x.scratch = appendUnescapedSlashes(x.scratch[:0], x.req.Path())
 		x.req.SetPath(x.scratch)
 	}
-	return ok
+	if x.cfg.normalizePath && !x.connect && needsNormalizing(x.req.Path(), x.cfg.mergeSlashes) {
+		var ok bool
+		x.scratch, ok = appendNormalized(x.scratch[:0], x.req.Path(), x.cfg.mergeSlashes)
+		if !ok {
+			x.details = "path_normalization_failed"
+			x.reply(400, nil)
+			return false
+		}
+		x.req.SetPath(x.scratch)
+	}
+	if escaped && x.cfg.escapedSlashes == hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT {
+		x.details = "path_normalization_failed"
+		x.replyWith(307, nil, "location", x.req.Path())
+		return false
+	}
+	return true
+}
+
+// underscores does what headers_with_underscores_action asks for: some servers
+// take "_" in a name for "-". It reports false when the request has been
+// answered.
+func (x *exchange) underscores() bool {
+	if x.cfg.underscores == corev3.HttpProtocolOptions_ALLOW {
+		return true
+	}
+	h := &x.req
+	for i := h.Len() - 1; i >= 0; i-- {
+		name, _ := h.Field(i)
+		if bytes.IndexByte(name, '_') < 0 {
+			continue
+		}
+		if x.cfg.underscores == corev3.HttpProtocolOptions_REJECT_REQUEST {
+			x.details = "unexpected_underscore"
+			x.reply(400, nil)
+			return false
+		}
+		h.DelAt(i)
+	}
+	return true
 }
 
 // sanitize removes what an untrusted client must not say.
@@ -103,11 +149,11 @@ func (x *exchange) forwardedFor() {
 			}
 		}
 		if !h.Has("x-forwarded-proto") {
-			h.Add("x-forwarded-proto", schemeOf(h))
+			h.Add("x-forwarded-proto", x.scheme())
 		}
 		return
 	}
-	remote := x.ctx.DownstreamDirectRemote.Addr()
+	remote := x.from.remote.Addr()
 	if x.cfg.trustedHops > 0 {
 		if v, ok := h.Get("x-forwarded-for"); ok {
 			if a, ok := lastAddress(v, x.cfg.trustedHops-1); ok {
@@ -128,17 +174,16 @@ func (x *exchange) forwardedFor() {
 	}
 	h.Set("x-envoy-external-address", external)
 	if x.cfg.trustedHops == 0 || !h.Has("x-forwarded-proto") {
-		h.Set("x-forwarded-proto", http)
+		h.Set("x-forwarded-proto", x.from.scheme())
 	}
 }
 
-var http = []byte("http")
-
-func schemeOf(h *traffic.Head) []byte {
-	if s := h.Scheme(); len(s) > 0 {
+// scheme is that of the request's target, or else what the connection is.
+func (x *exchange) scheme() []byte {
+	if s := x.req.Scheme(); len(s) > 0 {
 		return s
 	}
-	return http
+	return x.from.scheme()
 }
 
 // lastAddress is the address that stands in x-forwarded-for with skip others

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -38,6 +39,9 @@ type Options struct {
 	DrainTime time.Duration
 	// Sink gets the exchanges. Nil: nobody does.
 	Sink traffic.Sink
+	// Inherited are listening sockets of the process that this one replaces, by
+	// the addresses that they were asked to listen on. The proxy closes them.
+	Inherited map[string]*os.File
 	// Logger gets what is worth telling an operator. Nil: slog.Default().
 	Logger *slog.Logger
 }
@@ -140,6 +144,23 @@ func (p *Proxy) Run(ctx context.Context) error {
 	err := g.Wait()
 	p.accepting.Wait()
 	return errors.Join(failed, err)
+}
+
+// Sockets are copies of the sockets that are bound, by the addresses that they
+// were asked to listen on, for another process to take over. The caller closes
+// them.
+func (p *Proxy) Sockets() (map[string]*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	files := map[string]*os.File{}
+	for name, b := range p.bound {
+		f, err := b.ln.File()
+		if err != nil {
+			return files, fmt.Errorf("listener %s: %w", name, err)
+		}
+		files[b.addr] = f
+	}
+	return files, nil
 }
 
 // DrainListeners stops taking connections. Those that are there are told to

@@ -169,7 +169,8 @@ func (x *exchange) takeHead(f *route.Forward) (took bool, st state, err error) {
 		st, err := x.switching()
 		return true, st, err
 	}
-	if x.retries(f) && f.Retry.RetryStatus(x.resp.Status, &x.resp) {
+	x.cluster.Outliers.Status(x.w.id, x.endpoint, httpStatus(&x.resp))
+	if x.mayRetry(x.retries(f) && f.Retry.RetryStatus(x.resp.Status, &x.resp)) {
 		x.v.counters[x.clusterID].count(x.resp.Status)
 		return true, again, nil
 	}
@@ -203,6 +204,7 @@ func (x *exchange) passHead(f traffic.Framing) {
 		h.Set("x-envoy-attempt-count", strconv.AppendUint(buf[:0], uint64(x.tries), 10))
 	}
 	x.route.RewriteResponse(h, x.dest, &x.ctx)
+	x.route.Forward.Hash.SetCookies(h, &x.ctx, x.cookies)
 	x.details = "via_upstream"
 	x.respond(f)
 	x.respDone = f.Empty()

@@ -38,6 +38,9 @@ func (x *exchange) replyWith(status int, body []byte, name string, value []byte)
 	if string(x.req.Method()) != "HEAD" {
 		x.client.Write(body)
 		x.respBytes = int64(len(body))
+		if len(body) > 0 {
+			x.client.End(nil)
+		}
 	}
 	x.respDone = true
 }

@@ -8,58 +8,86 @@ import (
 	"github.com/sundog-mesh/sundog/internal/loop"
 )
 
-// session is one client's HTTP/1.1 connection. While the connection rests
-// between requests there is no more than this; when it becomes readable, the
-// session runs as a task with an exchange, both borrowed.
+// session is one client's connection. While the connection rests between
+// requests there is no more than this; when it becomes readable, the session
+// runs as a task. Over HTTP/1.1 that task has an exchange, which is borrowed
+// too; over HTTP/2 each request has one, and a task of its own.
 type session struct {
 	downstream
-	task *loop.Task
+	task *loop.Task // nil while the connection rests
 
-	x        *exchange // nil while the connection rests
-	since    loop.Time // when it came to rest
-	scan     http1.Scanner
+	opened   bool      // it was made ready for its first request
+	since    loop.Time // when it came, or came to rest
+	born     loop.Time
 	requests uint64
+	scan     http1.Scanner
+	x        *exchange // of HTTP/1.1, while it does not rest
+	h2       *session2 // of HTTP/2
 }
 
 // ConnReadable makes the session serve what the client has sent.
 func (s *session) ConnReadable(*loop.Conn) {
 	s.task = s.w.loop.Go(s)
 	s.conn.Bind(s.task)
-	s.x = s.w.borrow(&s.downstream)
-	s.x.client, s.x.c1.conn = &s.x.c1, s.conn
 }
 
 // Run serves requests until the connection rests or ends.
 func (s *session) Run(t *loop.Task) {
 	rests := false
 	defer func() { s.leave(rests) }()
+	if !s.opened && !s.open(t) {
+		return
+	}
+	if s.requests == 0 && s.h2 == nil && !s.speak(t) {
+		return
+	}
+	if s.h2 != nil {
+		rests = s.h2.read(t)
+		return
+	}
+	s.x = s.w.borrow(&s.downstream)
+	s.x.client, s.x.c1.conn = &s.x.c1, s.conn
+	rests = s.serve1(t)
+}
+
+// speak finds out, before the first request, what the connection speaks, and
+// reports whether it may go on.
+func (s *session) speak(t *loop.Task) bool {
+	cfg := s.config(s.w.current())
+	if cfg == nil {
+		return false
+	}
+	if cfg.idleTimeout > 0 {
+		t.SetDeadline(s.since + loop.Time(cfg.idleTimeout))
+	}
+	yes, ok := s.http2(t, cfg.codec)
+	if !ok {
+		return false
+	}
+	s.own = s.w.p.origins.Has(s.conn.Remote(), s.dialed())
+	if yes {
+		s.h2 = newSession2(s, cfg)
+	}
+	return true
+}
+
+// serve1 serves HTTP/1.1 and reports whether the connection rests.
+func (s *session) serve1(t *loop.Task) (rests bool) {
 	for {
 		n, err := s.readHead(t)
 		v := s.w.current() // it may have changed since
 		cfg := s.config(v)
 		if err != nil || cfg == nil {
 			s.refuse(t, v, cfg, err)
-			return
-		}
-		if s.requests == 0 {
-			s.own = s.w.p.origins.Has(s.conn.Remote(), s.dialed())
-			if s.looped() {
-				s.x.begin(v, cfg)
-				s.x.c1.begin()
-				s.x.details = "redirected_to_itself"
-				s.x.reply(503, []byte("the proxy's own connection was redirected back to it"))
-				s.x.finish()
-				s.linger(t)
-				return
-			}
+			return false
 		}
 		s.requests++
 		if !s.serve(t, v, cfg, n) {
 			s.linger(t)
-			return
+			return false
 		}
-		if rests = s.rest(); rests {
-			return
+		if s.rest() {
+			return true
 		}
 	}
 }
@@ -75,6 +103,9 @@ func (s *session) serve(t *loop.Task, v *view, cfg *httpConfig, n int) bool {
 	if err != nil {
 		x.protocolError(err.(*http1.Error))
 		return false
+	}
+	if cfg.maxRequests > 0 && s.requests >= cfg.maxRequests || s.old(cfg) {
+		x.c1.keep = false
 	}
 	x.serve(t, f)
 	return x.c1.keep
@@ -92,17 +123,41 @@ func (s *session) rest() bool {
 
 // leave gives the exchange back, and ends the session unless it rests.
 func (s *session) leave(rests bool) {
-	s.x.abandon()
-	s.w.giveBack(s.x)
-	s.x, s.task = nil, nil
+	if s.x != nil {
+		s.x.abandon()
+		s.w.giveBack(s.x)
+		s.x = nil
+	}
+	s.task = nil
 	if !rests {
 		s.end()
 	}
 }
 
 func (s *session) end() {
+	if s.h2 != nil {
+		s.h2.conn.GoAway()
+		s.h2.close()
+	}
 	s.conn.Close()
 	delete(s.w.sessions, s)
+}
+
+// over reports whether a session that rests has rested too long, or is not
+// wanted any more.
+func (s *session) over() bool {
+	rested := s.w.since(s.since)
+	if !s.opened {
+		return rested >= openTimeout
+	}
+	cfg := s.config(s.w.current())
+	return cfg == nil || cfg.idleTimeout > 0 && rested >= cfg.idleTimeout || s.old(cfg)
+}
+
+// old reports whether the connection has lived as long as it may
+// (max_connection_duration).
+func (s *session) old(cfg *httpConfig) bool {
+	return cfg.maxConnectionDuration > 0 && s.w.since(s.born) >= cfg.maxConnectionDuration
 }
 
 // errQuiet ends a session without an answer.
@@ -122,8 +177,12 @@ func (s *session) readHead(t *loop.Task) (int, error) {
 			return 0, errQuiet
 		}
 		var idle loop.Time
-		if cfg.idleTimeout > 0 {
-			idle = since + loop.Time(cfg.idleTimeout)
+		limit := cfg.idleTimeout
+		if begun := len(s.conn.In()) > 0; begun && cfg.headersTimeout > 0 {
+			limit = cfg.headersTimeout
+		}
+		if limit > 0 {
+			idle = since + loop.Time(limit)
 		}
 		t.SetDeadline(idle)
 		if in := s.conn.In(); len(in) > 0 {

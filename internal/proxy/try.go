@@ -32,14 +32,18 @@ const (
 // before, turned out to be dead.
 func (x *exchange) try(f *route.Forward, e *upstream.Endpoint) (another, fresh bool) {
 	x.tries++
-	x.ctx.Upstream = e.Addr
+	x.endpoint, x.ctx.Upstream = e, e.Addr
 	if f.AutoHost && e.Hostname != "" {
 		f.SetHost(&x.req, []byte(e.Hostname))
 	}
-	up, err := x.w.primary.Get(x.t, x.cluster, e, x.resent)
-	if err == nil {
+	up, err := x.acquire(f, e)
+	switch err {
+	case nil:
 		x.up = up
 		x.send()
+	case upstream.ErrOverflow, errWaited, errClientGone:
+		x.notSent(err)
+		return false, false
 	}
 	if x.tries == 1 && !x.resent {
 		x.book()
@@ -53,7 +57,7 @@ func (x *exchange) try(f *route.Forward, e *upstream.Endpoint) (another, fresh b
 		x.release()
 		return false, false
 	case upgraded:
-		x.tunnel()
+		x.tunnel(f)
 		return false, false
 	case gone, truncated:
 		x.hangUp(st)
@@ -73,6 +77,14 @@ func (x *exchange) try(f *route.Forward, e *upstream.Endpoint) (another, fresh b
 		return true, true
 	}
 	return x.giveUp(f, how, err), false
+}
+
+// use is what the try's stream is for.
+func (x *exchange) use() upstream.Use {
+	return upstream.Use{
+		Fresh: x.resent, HTTP2: x.req.HTTP2, Raw: x.upgrade != nil || x.connect,
+		Authority: x.req.Authority(), Hostname: x.endpoint.Hostname,
+	}
 }
 
 func (x *exchange) dropUp() {
@@ -138,6 +150,9 @@ func (x *exchange) relay(f *route.Forward) (st state, how route.Failure, err err
 				return failed, route.FailedConnect, err
 			}
 			x.connected = ok
+			if ok {
+				x.cluster.Outliers.LocalSuccess(x.w.id, x.endpoint)
+			}
 		}
 		moved := false
 		if x.connected {
@@ -237,17 +252,29 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 			return failed, route.FailedTimeout
 		}
 	}
-	idle := f.IdleTimeout
-	if idle < 0 {
-		idle = x.cfg.streamIdleTimeout
-	}
-	if due(x.lastTraffic, idle) {
+	switch {
+	case due(x.lastTraffic, x.idle(f)):
 		x.flags |= traffic.FlagIdleTimeout
 		x.details = "stream_idle_timeout"
+		return x.late(), route.FailedTimeout
+	case due(x.start, x.cfg.maxStreamDuration):
+		x.flags |= traffic.FlagDurationTimeout
+		x.details = "max_duration_timeout"
+		return x.late(), route.FailedTimeout
+	case !x.reqDone && due(x.start, x.cfg.requestTimeout):
+		x.details = "request_overall_timeout"
 		return x.late(), route.FailedTimeout
 	}
 	x.t.SetDeadline(next)
 	return going, 0
+}
+
+// idle is how long nothing may move; 0 for ever.
+func (x *exchange) idle(f *route.Forward) time.Duration {
+	if f.IdleTimeout < 0 {
+		return x.cfg.streamIdleTimeout
+	}
+	return f.IdleTimeout
 }
 
 func (x *exchange) timedOut() {
@@ -255,6 +282,7 @@ func (x *exchange) timedOut() {
 	x.details = "response_timeout"
 	x.v.counters[x.clusterID].rqTimeout++
 	x.up.Host().RqTimeout++
+	x.cluster.Outliers.LocalFailure(x.w.id, x.endpoint)
 }
 
 // late ends a try whose time is over for good.
@@ -266,8 +294,12 @@ func (x *exchange) late() state {
 		x.client.Last()
 	}
 	status, body := 504, bodyTimeout
-	if x.flags&traffic.FlagIdleTimeout != 0 && !x.reqDone {
+	switch {
+	case x.reqDone:
+	case x.flags&traffic.FlagIdleTimeout != 0:
 		status, body = 408, "stream timeout"
+	default:
+		status, body = 408, "request timeout"
 	}
 	x.up.Drop(true)
 	x.up = nil
@@ -279,7 +311,8 @@ func (x *exchange) late() state {
 // giveUp is for a try without an answer: it reports whether there is another,
 // or answers the client itself.
 func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
-	if x.retries(f) && f.Retry.RetryFailure(how) {
+	x.cluster.Outliers.LocalFailure(x.w.id, x.endpoint)
+	if x.mayRetry(x.retries(f) && f.Retry.RetryFailure(how)) {
 		return true
 	}
 	c := x.v.counters[x.clusterID]

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
 
@@ -34,9 +35,60 @@ func (x *exchange) switching() (state, error) {
 
 var errUnasked = &http1.Error{Status: 502, Reason: "101 although no upgrade was asked for", Details: "http1.codec_error"}
 
-// tunnel moves bytes both ways until both sides have ended, or one has failed.
-func (x *exchange) tunnel() {
-	x.t.SetDeadline(0)
+// dial answers a CONNECT with a connection to an endpoint of the route's
+// cluster (RFC 9110, section 9.3.6).
+func (x *exchange) dial(f *route.Forward) {
+	x.client.Last()
+	e := x.pick(f)
+	if e == nil {
+		x.noEndpoint()
+		return
+	}
+	x.tries++
+	x.endpoint, x.ctx.Upstream = e, e.Addr
+	x.resent = true // only a fresh connection will do
+	up, err := x.acquire(f, e)
+	switch err {
+	case upstream.ErrOverflow, errWaited, errClientGone:
+		x.notSent(err)
+		return
+	}
+	x.book()
+	if err != nil {
+		x.giveUp(f, route.FailedConnect, err)
+		return
+	}
+	x.up = up
+	x.t.SetDeadline(x.w.loop.In(x.cluster.ConnectTimeout))
+	for {
+		ok, err := up.Connected()
+		if ok {
+			break
+		}
+		if err != nil || x.t.Expired() {
+			x.up.Host().CxConnectFail++
+			x.dropUp()
+			x.giveUp(f, route.FailedConnect, err)
+			return
+		}
+		if x.client.Gone(false) || x.t.Park() != nil {
+			x.hangUp(gone)
+			return
+		}
+	}
+	x.upLocal = up.Local()
+	x.resp.Reset()
+	x.resp.Status = 200
+	x.tunneled = x.client.Switch(&x.resp)
+	x.respBegun = true
+	x.details = "via_upstream"
+	x.tunnel(f)
+}
+
+// tunnel moves bytes both ways until both sides have ended, one has failed, or
+// nothing has moved for the route's idle timeout.
+func (x *exchange) tunnel(f *route.Forward) {
+	idle := x.idle(f)
 	up, down := x.up.Tunnel(), x.tunneled
 	x.v.counters[x.clusterID].count(x.resp.Status)
 	broken := false
@@ -50,9 +102,13 @@ func (x *exchange) tunnel() {
 		switch {
 		case broken:
 		case m1 || m2:
+			x.lastTraffic = x.w.loop.Now()
 			broken = x.t.Yield() != nil
 		default:
-			broken = x.t.Park() != nil
+			if idle > 0 {
+				x.t.SetDeadline(x.lastTraffic + loop.Time(idle))
+			}
+			broken = x.t.Park() != nil || idle > 0 && x.w.since(x.lastTraffic) >= idle
 		}
 	}
 	x.respDone = true

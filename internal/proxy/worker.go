@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/upstream"
@@ -15,6 +16,7 @@ import (
 // worker is all that one event loop owns: nothing of it is shared.
 type worker struct {
 	p       *Proxy
+	id      int
 	loop    *loop.Loop
 	view    *view
 	primary *upstream.Pool
@@ -28,6 +30,9 @@ type worker struct {
 	random    *mathrand.ChaCha8
 	records   []*record   // free
 	exchanges []*exchange // free
+	streams   http2.Pool
+
+	opening openCounters
 
 	date   [29]byte
 	dateAt int64 // second of date
@@ -53,7 +58,7 @@ func newWorker(p *Proxy, id int, local netip.Addr) (*worker, error) {
 		return nil, fmt.Errorf("making event loop %d: %w", id, err)
 	}
 	w := &worker{
-		p: p, loop: l, ledger: mirror.NewLedger(),
+		p: p, id: id, loop: l, ledger: mirror.NewLedger(),
 		sessions: map[*session]struct{}{},
 		http:     map[string]*httpCounters{},
 		clusters: map[string]*clusterCounters{},
@@ -65,7 +70,7 @@ func newWorker(p *Proxy, id int, local netip.Addr) (*worker, error) {
 	}
 	w.random = mathrand.NewChaCha8(seed)
 	w.primary = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Opened: p.own.Add, Closed: p.own.Remove})
-	w.shadows = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Opened: p.origins.Add, Closed: p.origins.Remove})
+	w.shadows = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Unlimited: true, Opened: p.origins.Add, Closed: p.origins.Remove})
 	w.side = mirror.NewSide(l, w.shadows, local)
 	l.Post(func() {
 		l.Go(w)
@@ -112,7 +117,7 @@ func (w *worker) adopt() {
 	w.primary.Serve(g.clusters)
 	w.shadows.Serve(g.clusters)
 	for s := range w.sessions {
-		if s.config(v) == nil { // its listener has gone
+		if s.opened && s.task != nil && s.config(v) == nil { // its listener has gone
 			s.task.Wake()
 		}
 	}
@@ -135,7 +140,7 @@ func mirrorName(all []*mirror.Policy, i int) string {
 
 // accept makes a session of a connection that was taken by the listener.
 func (w *worker) accept(listener string, c *loop.Conn) {
-	s := &session{downstream: downstream{w: w, conn: c, listener: listener}, since: w.loop.Now()}
+	s := &session{downstream: downstream{w: w, conn: c, listener: listener, remote: c.Remote(), local: c.Local()}, since: w.loop.Now(), born: w.loop.Now()}
 	v := w.current()
 	if l := v.listeners[listener]; l != nil && l.useOriginalDst {
 		if dst, ok := c.OriginalDst(); ok {
@@ -144,8 +149,9 @@ func (w *worker) accept(listener string, c *loop.Conn) {
 			p.unmarked.Do(p.warnUnmarked)
 		}
 	}
-	if cfg := s.config(v); cfg != nil {
-		w.counters(cfg).cxTotal++
+	if ch := s.chain(v); ch != nil && s.plain(v) {
+		s.opened = true
+		w.counters(ch.http).cxTotal++
 	}
 	w.sessions[s] = struct{}{}
 	if !c.Rest(s) {
@@ -181,7 +187,7 @@ func (w *worker) giveBack(x *exchange) {
 // ought to end.
 func (w *worker) wakeIdle() {
 	for s := range w.sessions {
-		if s.x == nil {
+		if s.task == nil {
 			s.end()
 		} else {
 			s.task.Wake()
@@ -196,11 +202,7 @@ const sweepEvery = time.Second
 func (w *worker) Run(t *loop.Task) {
 	for t.Sleep(sweepEvery) == nil {
 		for s := range w.sessions {
-			if s.x != nil {
-				continue
-			}
-			cfg := s.config(w.view)
-			if cfg == nil || cfg.idleTimeout > 0 && w.since(s.since) >= cfg.idleTimeout {
+			if s.task == nil && s.over() {
 				s.end()
 			}
 		}

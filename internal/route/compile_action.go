@@ -62,6 +62,7 @@ func (c *compiler) forward(in *routev3.RouteAction) *Forward {
 		MaxStreamDuration: c.duration("route.max_stream_duration", in.GetMaxStreamDuration().GetMaxStreamDuration(), -1),
 		GRPCTimeoutMax:    c.duration("route.max_grpc_timeout", in.GetMaxGrpcTimeout(), -1),
 		appendXFH:         in.GetAppendXForwardedHost(),
+		Hash:              c.hashPolicy(in.GetHashPolicy()),
 	}
 	if d := in.GetMaxStreamDuration(); d != nil {
 		f.GRPCTimeoutMax = c.duration("route.max_stream_duration.grpc_timeout_header_max", d.GetGrpcTimeoutHeaderMax(), -1)
@@ -228,8 +229,11 @@ func (c *compiler) cleanPath(field, s string) {
 
 func (c *compiler) upgrades(f *Forward, in *routev3.RouteAction) {
 	for _, u := range in.GetUpgradeConfigs() {
-		if u.GetConnectConfig() != nil {
-			c.fail("route.upgrade_configs.connect_config", "is not supported")
+		if cc := u.GetConnectConfig(); cc != nil {
+			f.Terminate = true
+			if cc.GetProxyProtocolConfig() != nil || cc.GetAllowPost() {
+				c.fail("route.upgrade_configs.connect_config", "proxy_protocol_config and allow_post are not supported")
+			}
 		}
 		p := lower(u.GetUpgradeType())
 		if slices.ContainsFunc(f.upgrades, func(o upgrade) bool { return o.protocol == p }) {

@@ -47,7 +47,7 @@ func (c *compiler) match(in *routev3.RouteMatch) (m matcher, literal, text strin
 		m.path = pathMatcher{kind: pathRegex, re: re}
 		literal, text = lit, "regex "+p.SafeRegex.GetRegex()
 	case *routev3.RouteMatch_ConnectMatcher_:
-		m.path.kind = pathNever
+		m.path.kind = pathConnect
 		text = "connect"
 	case nil:
 		c.fail("match", "has no path, prefix or regex")

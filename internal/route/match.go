@@ -80,10 +80,7 @@ const fewRoutes = 4
 // fit, by the index.
 func (v *VirtualHost) route(h *traffic.Head, random uint64) *Route {
 	path := v.table.matchPath(h)
-	if len(path) == 0 {
-		return nil // CONNECT: no kind of path fits
-	}
-	if len(v.routes) <= fewRoutes {
+	if len(v.routes) <= fewRoutes || len(path) == 0 { // CONNECT has none
 		for _, r := range v.routes {
 			if r.match.fits(h, path, random, &v.table.joined) {
 				return r

@@ -140,11 +140,14 @@ virtual_hosts:
 	}
 }
 
-func TestConnectMatchesNothing(t *testing.T) {
+// TestConnect: no kind of path fits a CONNECT, which has none.
+func TestConnect(t *testing.T) {
 	h := request("CONNECT host:443/")
 	h.SetPath(nil)
-	if _, r := oneRoute(t, "match: {prefix: ''}\nroute: {cluster: a}").Match(h, 0); r != nil {
-		t.Errorf("got %v", r.Key)
+	for match, want := range map[string]bool{"prefix: ''": false, "safe_regex: {regex: '.*'}": false, "connect_matcher: {}": true} {
+		if _, r := oneRoute(t, "match: {"+match+"}\nroute: {cluster: a}").Match(h, 0); (r != nil) != want {
+			t.Errorf("%s: got %v", match, r)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ const (
 	pathExact              // path
 	pathSeparated          // path_separated_prefix
 	pathRegex              // safe_regex
-	pathNever              // connect_matcher: CONNECT is not served
+	pathConnect            // connect_matcher: CONNECT, which has no path
 )
 
 type pathMatcher struct {
@@ -67,6 +67,9 @@ type pathMatcher struct {
 }
 
 func (m *pathMatcher) match(path []byte) bool {
+	if len(path) == 0 {
+		return m.kind == pathConnect
+	}
 	switch m.kind {
 	case pathPrefix:
 		return len(path) >= len(m.text) && m.equal(path[:len(m.text)])

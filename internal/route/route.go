@@ -101,10 +101,17 @@ type Forward struct {
 
 	Retry   *Retry // nil: no retries
 	Mirrors []Mirror
+	// Hash is what the endpoint is chosen by, where the cluster goes by a hash;
+	// nil: nothing.
+	Hash *HashPolicy
 
 	// AutoHost: the authority becomes the hostname of the endpoint, once that
 	// is picked, where it has one. Call SetHost then.
 	AutoHost bool
+
+	// Terminate: what comes through a CONNECT goes to the endpoint, not the
+	// CONNECT itself (upgrade_configs.connect_config).
+	Terminate bool
 
 	upgrades    []upgrade
 	total       uint64

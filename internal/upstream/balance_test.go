@@ -19,7 +19,7 @@ func balanced(t testing.TB, policy string, endpoints ...string) *upstream.Cluste
 func shares(c *upstream.Cluster, b *upstream.Balancer, active []uint32, n int) []int {
 	counts := make([]int, len(c.Endpoints().All))
 	for range n {
-		counts[b.Pick(c, active, nil, 0).Slot]++
+		counts[b.Pick(c, active, upstream.Choice{}).Slot]++
 	}
 	return counts
 }
@@ -28,7 +28,7 @@ func TestPickNone(t *testing.T) {
 	for _, policy := range []string{"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"} {
 		c := compile(t, upstream.NewSlots(nil), nil, "name: c\nlb_policy: "+policy)
 		b := upstream.NewBalancer(1)
-		if e := b.Pick(c, nil, nil, 3); e != nil {
+		if e := b.Pick(c, nil, upstream.Choice{Attempts: 3}); e != nil {
 			t.Errorf("%s picked %v of nothing", policy, e)
 		}
 	}
@@ -67,7 +67,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 	b := upstream.NewBalancer(1)
 	run, last := 0, -1
 	for i := range 3_000 {
-		if slot := b.Pick(c, nil, nil, 0).Slot; slot != last {
+		if slot := b.Pick(c, nil, upstream.Choice{}).Slot; slot != last {
 			run, last = 1, slot
 		} else if run++; run > 2 {
 			t.Fatalf("%d in a row at %d", run, i)
@@ -78,9 +78,9 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 func TestRoundRobinOrder(t *testing.T) {
 	c := balanced(t, "ROUND_ROBIN", "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
 	b := upstream.NewBalancer(7)
-	first := b.Pick(c, nil, nil, 0).Slot
+	first := b.Pick(c, nil, upstream.Choice{}).Slot
 	for i := 1; i < 9; i++ {
-		if got, want := b.Pick(c, nil, nil, 0).Slot, (first+i)%3; got != want {
+		if got, want := b.Pick(c, nil, upstream.Choice{}).Slot, (first+i)%3; got != want {
 			t.Fatalf("pick %d is %d, want %d", i, got, want)
 		}
 	}
@@ -120,7 +120,7 @@ func TestLeastRequestLevels(t *testing.T) {
 	b := upstream.NewBalancer(1)
 	active := make([]uint32, 2)
 	for range 5_000 {
-		active[b.Pick(c, active, nil, 0).Slot]++
+		active[b.Pick(c, active, upstream.Choice{}).Slot]++
 	}
 	if active[0] < 900 || active[0] > 1_100 {
 		t.Errorf("active requests %v, want about 1 to 4", active)
@@ -133,11 +133,11 @@ func TestPickAvoidsTried(t *testing.T) {
 		all := c.Endpoints().All
 		b := upstream.NewBalancer(3)
 		for range 200 {
-			if e := b.Pick(c, nil, all[:1], 64); e != all[1] {
+			if e := b.Pick(c, nil, upstream.Choice{Tried: all[:1], Attempts: 64}); e != all[1] {
 				t.Fatalf("%s picked the tried one", policy)
 			}
 		}
-		if e := b.Pick(c, nil, all, 3); e == nil {
+		if e := b.Pick(c, nil, upstream.Choice{Tried: all, Attempts: 3}); e == nil {
 			t.Errorf("%s picked none when all were tried", policy)
 		}
 	}
@@ -149,7 +149,7 @@ func TestSeeds(t *testing.T) {
 	starts := map[int]bool{}
 	for seed := range uint64(16) {
 		b := upstream.NewBalancer(seed)
-		starts[b.Pick(c, nil, nil, 0).Slot] = true
+		starts[b.Pick(c, nil, upstream.Choice{}).Slot] = true
 	}
 	if len(starts) < 3 {
 		t.Errorf("16 loops start at %d of 4 endpoints", len(starts))
@@ -164,7 +164,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 		c := balanced(t, policy, "10.0.0.1:80 1", "10.0.0.2:80 2")
 		b := upstream.NewBalancer(1)
 		active, tried := make([]uint32, 2), c.Endpoints().All[:1]
-		if n := testing.AllocsPerRun(1000, func() { b.Pick(c, active, tried, 5) }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { b.Pick(c, active, upstream.Choice{Tried: tried, Attempts: 5}) }); n != 0 {
 			t.Errorf("%s: %v allocations", policy, n)
 		}
 	}
@@ -183,7 +183,7 @@ func BenchmarkPick(b *testing.B) {
 				bal := upstream.NewBalancer(1)
 				active := make([]uint32, n)
 				for range b.N {
-					bal.Pick(c, active, nil, 0)
+					bal.Pick(c, active, upstream.Choice{})
 				}
 			})
 		}

@@ -4,13 +4,19 @@
 // Compile makes a Cluster from protos whenever a snapshot comes. On the event
 // loops each loop has a Balancer for every cluster and its own state of every
 // endpoint, at the endpoint's slot; a Cluster is shared by all and read
-// without a lock. A Resolver works off the loops and swaps endpoint sets.
-// The package never looks at a request.
+// without a lock. A Resolver works off the loops and swaps endpoint sets, and
+// so does a Monitor, which knows who is ill. The package never looks at a
+// request.
 package upstream
 
 import (
 	"sync/atomic"
 	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/sundog-mesh/sundog/internal/http2"
+	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
 
 // Type is how a cluster finds its endpoints (Cluster.type).
@@ -25,7 +31,7 @@ const (
 )
 
 // Cluster is a compiled cluster. It is immutable but for its endpoint set,
-// which a Resolver may swap.
+// which a Resolver and SetUnhealthy may swap.
 type Cluster struct {
 	Name     string
 	StatName string // alt_stat_name, else the name
@@ -37,8 +43,20 @@ type Cluster struct {
 	// MaxRequestsPerConnection closes a connection after so many; 0 no bound.
 	MaxRequestsPerConnection uint32
 	Limits                   Limits
-	// HTTP2 is true where the configuration asks for HTTP/2 to the endpoints.
-	HTTP2 bool
+	// Breakers hold the limits, Outliers judges the endpoints, Checks are the
+	// active health checks. Each is nil where there is none, and may be called
+	// all the same.
+	Breakers *Breakers
+	Outliers *Outliers
+	Checks   *Checks
+	// MaxConnectionDuration closes a connection of that age; 0 no bound.
+	MaxConnectionDuration time.Duration
+	// Protocol is what is spoken to the endpoints.
+	Protocol Protocol
+	// TLS secures the connections; nil: plain text.
+	TLS *tlsconn.Client
+	// AutoSNI: the request's authority is the server name (auto_sni).
+	AutoSNI bool
 	// OriginalDstHeader: the address may come from x-envoy-original-dst-host
 	// (use_http_header). Of type OriginalDst only.
 	OriginalDstHeader bool
@@ -46,11 +64,16 @@ type Cluster struct {
 	// nothing yet.
 	Ignored []string
 
-	choices uint32
-	slots   *Slots
-	set     atomic.Pointer[EndpointSet]
-	dns     *dnsSpec  // of the DNS types only
-	stats   *dnsStats // of the DNS types only; survives reloads
+	http2      http2.Options
+	socket     *corev3.TransportSocket // what TLS was compiled from
+	verifyName bool                    // and so was this: auto_san_validation
+
+	lb    *balancing
+	kin   *kin
+	slots *Slots
+	set   atomic.Pointer[EndpointSet]
+	dns   *dnsSpec  // of the DNS types only
+	stats *dnsStats // of the DNS types only; survives reloads
 }
 
 // Limits are the circuit breaker's thresholds for the default priority. Where
@@ -58,11 +81,8 @@ type Cluster struct {
 type Limits struct {
 	Connections, PendingRequests, Requests uint32 // 1024
 	Retries                                uint32 // 3
+	TrackRemaining                         bool   // false
 }
 
 // Endpoints is the current endpoint set; never nil.
 func (c *Cluster) Endpoints() *EndpointSet { return c.set.Load() }
-
-// Release gives up the cluster's endpoints. It is called once, when no request
-// can pick from the cluster any more and a Resolver no longer has it.
-func (c *Cluster) Release() { c.slots.release(c.Name, c.set.Load()) }

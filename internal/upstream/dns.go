@@ -295,15 +295,3 @@ func (r *Resolver) addrs(ctx context.Context, networks []string, host string) ([
 	}
 	return nil, err
 }
-
-// refresh swaps the endpoint set where the last results have changed it.
-func (c *Cluster) refresh() {
-	old := c.set.Load()
-	next := newSet(c.targetsNow(), c.Name, old, c.slots)
-	if slices.Equal(old.All, next.All) {
-		c.slots.release(c.Name, next)
-		return
-	}
-	c.set.Store(next)
-	c.slots.release(c.Name, old)
-}

@@ -12,11 +12,11 @@ import (
 // a time, and idle in its host's list between them.
 type conn1 struct {
 	*loop.Conn
-	host     *Host
-	pool     *Pool
+	link
 	limit    uint32 // requests that it may serve; 0 any number
 	requests uint32
 	since    loop.Time // when it came to rest
+	asked    *Breakers // that count the request
 
 	// The request.
 	method  [16]byte
@@ -46,8 +46,9 @@ func (c *conn1) Fate() Fate {
 }
 
 // lend readies the connection for one more exchange.
-func (c *conn1) lend() {
+func (c *conn1) lend(b *Breakers) {
 	c.requests++
+	c.asked = b
 	c.heard, c.done, c.ended, c.keep, c.used = false, false, false, false, 0
 	c.host.lend(c.pool)
 }
@@ -172,17 +173,23 @@ func (c *conn1) Release() {
 		c.Drop(false)
 		return
 	}
-	c.host.unlend(c.pool)
-	if c.host.gone || c.limit > 0 && c.requests >= c.limit || !c.Rest(c) {
+	c.unlend()
+	if c.host.gone || c.old() || c.limit > 0 && c.requests >= c.limit || !c.Rest(c) {
 		c.close(false)
 		return
 	}
 	c.since = c.pool.loop.Now()
 	c.host.idle = append(c.host.idle, c)
+	c.host.next()
+}
+
+func (c *conn1) unlend() {
+	c.host.unlend(c.pool)
+	c.asked.DoneRequest()
 }
 
 func (c *conn1) Drop(reset bool) {
-	c.host.unlend(c.pool)
+	c.unlend()
 	c.close(reset)
 }
 
@@ -190,7 +197,7 @@ func (c *conn1) close(reset bool) {
 	if c.Closed() {
 		return
 	}
-	c.host.parted(c.pool, c.Conn)
+	c.parted(c.Conn)
 	if reset {
 		c.Abort()
 	} else {

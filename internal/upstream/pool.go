@@ -1,21 +1,29 @@
 package upstream
 
 import (
+	"bytes"
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
 
 // Pool holds one loop's connections to the endpoints of all clusters, and what
 // the loop counts of them. Connections wait for their next request, the most
 // recent first; one that its endpoint closes meanwhile is dropped at once.
 type Pool struct {
-	loop     *loop.Loop
-	mark     int
-	opened   func(local, remote netip.AddrPort)
-	closed   func(local, remote netip.AddrPort)
-	clusters []*Cluster
+	loop      *loop.Loop
+	mark      int
+	opened    func(local, remote netip.AddrPort)
+	closed    func(local, remote netip.AddrPort)
+	clusters  []*Cluster
+	unlimited bool
+	memory    http2.Pool // of streams
+	streams   []*stream2 // free
 
 	hosts   []*Host // by slot
 	dynamic map[netip.AddrPort]*Host
@@ -26,13 +34,16 @@ type Pool struct {
 type PoolOptions struct {
 	// Mark is the SO_MARK of the connections, 0 for none.
 	Mark int
+	// Unlimited: the clusters' circuit breakers are not asked, as is right for
+	// shadows, which have budgets of their own.
+	Unlimited bool
 	// Opened and Closed are told the addresses of each connection.
 	Opened, Closed func(local, remote netip.AddrPort)
 }
 
 // NewPool makes the pool of a loop.
 func NewPool(l *loop.Loop, opt PoolOptions) *Pool {
-	return &Pool{loop: l, mark: opt.Mark, opened: opt.Opened, closed: opt.Closed, dynamic: map[netip.AddrPort]*Host{}}
+	return &Pool{loop: l, mark: opt.Mark, opened: opt.Opened, closed: opt.Closed, unlimited: opt.Unlimited, dynamic: map[netip.AddrPort]*Host{}}
 }
 
 // Host is what one loop knows of an endpoint.
@@ -49,7 +60,9 @@ type Host struct {
 	gone        bool
 	idleTimeout time.Duration
 	idle        []*conn1
+	shared      []*conn2
 	conns       int
+	waiting     []*loop.Task // for a connection
 }
 
 // Counters count as Envoy's per-endpoint statistics do.
@@ -81,10 +94,12 @@ func (p *Pool) sweep() {
 	for slot, h := range p.hosts {
 		if h != nil {
 			p.expire(h, !wanted[slot])
+			h.sweepShared(!wanted[slot])
 		}
 	}
 	for _, h := range p.dynamic {
 		p.expire(h, false)
+		h.sweepShared(false)
 	}
 }
 
@@ -96,6 +111,16 @@ func (p *Pool) expire(h *Host, all bool) {
 		}
 		c.leave()
 		c.close(false)
+	}
+}
+
+// sweepShared lets the connections of HTTP/2 find out whether they are done.
+func (h *Host) sweepShared(unwanted bool) {
+	for _, c := range h.shared {
+		c.unwanted = unwanted
+		if len(c.streams) == 0 {
+			c.task.Wake()
+		}
 	}
 }
 
@@ -132,6 +157,7 @@ func (p *Pool) Host(c *Cluster, e *Endpoint) *Host {
 		if h != nil { // the slot has gone to another endpoint
 			h.gone = true
 			p.expire(h, true)
+			h.sweepShared(true)
 		}
 		h = &Host{Cluster: c.Name, Addr: e.Addr, slot: e.Slot}
 		p.hosts[e.Slot] = h
@@ -149,33 +175,152 @@ func (p *Pool) Peek(c *Cluster, e *Endpoint) Counters {
 	return Counters{}
 }
 
-// Get makes a stream to the endpoint for the task: over a connection that
-// rests, unless fresh is asked for, or one that is being made.
-func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, fresh bool) (Stream, error) {
-	h := p.Host(cl, e)
-	if n := len(h.idle); n > 0 && !fresh {
-		c := h.idle[n-1]
-		h.idle[n-1] = nil
-		h.idle = h.idle[:n-1]
-		c.Bind(t)
-		c.lend()
-		return c, nil
+// Use is what a stream is for.
+type Use struct {
+	// Fresh: not over a connection that has served before.
+	Fresh bool
+	// HTTP2: the client speaks it, for clusters that go by that.
+	HTTP2 bool
+	// Raw: the exchange may become a tunnel, which takes HTTP/1.1.
+	Raw bool
+	// Authority of the request, for clusters whose TLS takes its name from that,
+	// and Hostname of the endpoint, for those that take it from there.
+	Authority []byte
+	Hostname  string
+}
+
+// Why Get has made no stream.
+var (
+	// ErrBusy: the connections that the cluster may have are in use. The task is
+	// woken when that may have changed. It waits as TryPending allows.
+	ErrBusy = errors.New("upstream: every connection that the cluster may have is in use")
+	// ErrOverflow: the cluster has as many requests as it may; see OverflowStatus.
+	ErrOverflow = errors.New("upstream: the circuit breaker is open")
+)
+
+// Get makes a stream to the endpoint for the task: over a connection that is
+// there, or one that is being made.
+func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, use Use) (Stream, error) {
+	b := p.breakers(cl)
+	if !b.TryRequest() {
+		return nil, ErrOverflow
 	}
-	nc, err := p.connect(t, h)
+	h := p.Host(cl, e)
+	get := p.get1
+	if cl.Protocol == HTTP2 && !use.Raw || cl.Protocol == SameAsClient && use.HTTP2 {
+		get = p.get2
+	}
+	s, err := get(t, cl, h, b, use)
+	if err != nil {
+		b.DoneRequest()
+		return nil, err
+	}
+	return s, nil
+}
+
+// breakers are those of the cluster, none for shadows.
+func (p *Pool) breakers(cl *Cluster) *Breakers {
+	if p.unlimited {
+		return nil
+	}
+	return cl.Breakers
+}
+
+// get1 lends an HTTP/1.1 connection.
+func (p *Pool) get1(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (Stream, error) {
+	if !use.Fresh {
+		if c := h.take(cl, use.Authority); c != nil {
+			c.Bind(t)
+			c.lend(b)
+			return c, nil
+		}
+	}
+	nc, err := p.connect(t, cl, h, b, use)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn1{Conn: nc, host: h, pool: p, limit: cl.MaxRequestsPerConnection}
-	c.lend()
+	c := &conn1{Conn: nc, link: p.link(cl, h, b, use), limit: cl.MaxRequestsPerConnection}
+	c.lend(b)
 	return c, nil
 }
 
+// take takes a resting connection out of the list, the most recent first. Those
+// that were made for other settings of the cluster are closed.
+func (h *Host) take(cl *Cluster, authority []byte) *conn1 {
+	for i := len(h.idle) - 1; i >= 0; i-- {
+		c := h.idle[i]
+		if c.tls == cl.TLS && !c.named(cl, authority) {
+			continue
+		}
+		h.idle = slices.Delete(h.idle, i, i+1)
+		if c.tls == cl.TLS {
+			return c
+		}
+		c.close(false)
+	}
+	return nil
+}
+
+// link is what a connection to an endpoint belongs to.
+type link struct {
+	host     *Host
+	pool     *Pool
+	tls      *tlsconn.Client // nil: plain text
+	name     string          // of the server, where the cluster takes it from requests
+	breakers *Breakers       // that count the connection
+	born     loop.Time
+	life     time.Duration // 0: any
+}
+
+func (p *Pool) link(cl *Cluster, h *Host, b *Breakers, use Use) link {
+	k := link{host: h, pool: p, tls: cl.TLS, breakers: b, born: p.loop.Now(), life: cl.MaxConnectionDuration}
+	if cl.AutoSNI && cl.TLS != nil {
+		k.name = string(hostOf(use.Authority))
+	}
+	return k
+}
+
+// named reports whether the connection's server name serves the request.
+func (k *link) named(cl *Cluster, authority []byte) bool {
+	return !cl.AutoSNI || cl.TLS == nil || k.name == string(hostOf(authority))
+}
+
+// old reports whether the connection has lived as long as it may.
+func (k *link) old() bool { return k.life > 0 && k.pool.loop.Now()-k.born >= loop.Time(k.life) }
+
+// hostOf is an authority without its port.
+func hostOf(authority []byte) []byte {
+	if i := bytes.LastIndexByte(authority, ':'); i > bytes.LastIndexByte(authority, ']') {
+		authority = authority[:i]
+	}
+	return bytes.Trim(authority, "[]")
+}
+
 // connect begins a connection whose events wake t.
-func (p *Pool) connect(t *loop.Task, h *Host) (*loop.Conn, error) {
+func (p *Pool) connect(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (*loop.Conn, error) {
+	switch {
+	case b.TryConnection():
+	case h.conns == 0:
+		b.AddConnection()
+	default:
+		h.waiting = append(h.waiting, t)
+		return nil, ErrBusy
+	}
 	nc, err := p.loop.Connect(t, h.Addr, p.mark)
 	if err != nil {
+		b.DoneConnection()
 		h.CxConnectFail++
 		return nil, err
+	}
+	if cl.TLS != nil {
+		name := ""
+		switch {
+		case cl.AutoSNI:
+			name = string(hostOf(use.Authority))
+		case cl.TLS.AutoHostSNI():
+			name = use.Hostname
+		}
+		cl.TLS.Begin(nc, t, name)
 	}
 	h.CxTotal++
 	h.CxActive++
@@ -187,15 +332,27 @@ func (p *Pool) connect(t *loop.Task, h *Host) (*loop.Conn, error) {
 }
 
 // parted takes note of a connection that is about to be closed.
-func (h *Host) parted(p *Pool, c *loop.Conn) {
+func (k *link) parted(c *loop.Conn) {
+	h, p := k.host, k.pool
+	k.breakers.DoneConnection()
 	h.CxActive--
 	h.conns--
+	h.next()
 	if h.slot < 0 && h.conns == 0 {
 		delete(p.dynamic, h.Addr)
 	}
 	if p.closed != nil {
 		p.closed(c.Local(), c.Remote())
 	}
+}
+
+// next wakes those who wait for a connection.
+func (h *Host) next() {
+	for i, t := range h.waiting {
+		t.Wake()
+		h.waiting[i] = nil
+	}
+	h.waiting = h.waiting[:0]
 }
 
 // lend counts a request that begins.

@@ -86,7 +86,7 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			b := upstream.NewBalancer(seed)
 			for range 20_000 {
-				if b.Pick(serving, nil, nil, 1) == nil {
+				if b.Pick(serving, nil, upstream.Choice{Attempts: 1}) == nil {
 					t.Error("no endpoint")
 					return
 				}

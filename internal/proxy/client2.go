@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"github.com/sundog-mesh/sundog/internal/http2"
+	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+)
+
+// client2 is a stream of HTTP/2 as the client's side of an exchange.
+type client2 struct {
+	stream  *http2.Stream
+	session *session2
+	head    bool // the request's method is HEAD
+	used    int  // of the input, by the piece that Next has returned
+}
+
+var _ client = (*client2)(nil)
+
+func (c *client2) Next() (p []byte, done bool, err error) {
+	p, done, err = c.stream.Next()
+	c.used = len(p)
+	return p, done, err
+}
+
+func (c *client2) Advance() {
+	c.stream.Consume(c.used)
+	c.used = 0
+}
+
+func (c *client2) Trailers() *traffic.Head { return c.stream.Trailers() }
+
+func (c *client2) Interim(h *traffic.Head) { c.stream.SendHead(h, traffic.Framing{}, false) }
+
+func (c *client2) Respond(h *traffic.Head, f traffic.Framing) {
+	c.stream.SendHead(h, f, f.Empty() || c.head)
+}
+
+func (c *client2) Write(p []byte) { c.stream.Write(p) }
+
+func (c *client2) End(trailers *traffic.Head) { c.stream.End(trailers) }
+
+func (c *client2) Full() bool { return c.stream.Full() }
+
+func (c *client2) Gone(bool) bool { return c.stream.Err() != nil }
+
+func (c *client2) Last() {}
+
+func (c *client2) Break() { c.stream.Reset(http2.ErrCodeInternal) }
+
+func (c *client2) Switch(*traffic.Head) *loop.Conn { return nil }
+
+// silent is the client's side of a request that was answered already.
+type silent struct{}
+
+var _ client = silent{}
+
+func (silent) Next() (p []byte, done bool, err error) { return nil, true, nil }
+func (silent) Advance()                               {}
+func (silent) Trailers() *traffic.Head                { return nil }
+func (silent) Interim(*traffic.Head)                  {}
+func (silent) Respond(*traffic.Head, traffic.Framing) {}
+func (silent) Write([]byte)                           {}
+func (silent) End(*traffic.Head)                      {}
+func (silent) Full() bool                             { return false }
+func (silent) Gone(bool) bool                         { return false }
+func (silent) Last()                                  {}
+func (silent) Break()                                 {}
+func (silent) Switch(*traffic.Head) *loop.Conn        { return nil }

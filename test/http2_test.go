@@ -1,0 +1,152 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// peer builds a program of the module in peers, which holds what speaks HTTP/2
+// to sundog: h2spec, and gRPC's interoperability client and server.
+func peer(t *testing.T, pkg string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, pkg)
+	cmd.Dir = "peers"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", pkg, err, out)
+	}
+	return binary
+}
+
+// TestH2Spec: every case of h2spec passes, those about HPACK and generic ones
+// included.
+func TestH2Spec(t *testing.T) {
+	spec := peer(t, "github.com/summerwind/h2spec/cmd/h2spec")
+	primary, shadow := serve(t, "primary"), serve(t, "shadow")
+	p := mirror(t, primary.address, shadow.address)
+	host, port, err := net.SplitHostPort(p.listener("127.0.0.1_0"))
+	must(t, err)
+	out, err := exec.CommandContext(t.Context(), spec, "--strict", "-h", host, "-p", port, "--timeout", "5").CombinedOutput()
+	summary := regexp.MustCompile(`(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed`).FindStringSubmatch(string(out))
+	if err != nil || summary == nil || summary[1] != summary[2] {
+		t.Fatalf("h2spec: %v\n%s", err, tail(string(out), 8000))
+	}
+	t.Log(summary[0])
+}
+
+// interop are the cases of gRPC's interoperability suite that need neither
+// credentials nor a special server (grpc/doc/interop-test-descriptions.md).
+var interop = []string{
+	"empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "empty_stream",
+	"timeout_on_sleeping_server", "cancel_after_begin", "cancel_after_first_response", "status_code_and_message",
+	"special_status_message", "custom_metadata", "unimplemented_method", "unimplemented_service",
+}
+
+// TestGRPCInterop: gRPC's own client and server agree on everything through
+// sundog, while all of it is mirrored to another server.
+func TestGRPCInterop(t *testing.T) {
+	client := peer(t, "google.golang.org/grpc/interop/client")
+	server := peer(t, "google.golang.org/grpc/interop/server")
+	primary, shadow := grpcServer(t, server), grpcServer(t, server)
+	p := sundog(t, "mirror", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--primary", "h2c://"+primary, "--shadow", "h2c://"+shadow)
+	host, port, err := net.SplitHostPort(p.listener("127.0.0.1_0"))
+	must(t, err)
+	for _, name := range interop {
+		t.Run(name, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), client, "--server_host="+host, "--server_port="+port, "--test_case="+name).CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, tail(string(out), 2000))
+			}
+		})
+	}
+	l := p.settled()
+	if o := l.only(t); o.sum() != l.Forwarded || o["completed"] == 0 {
+		t.Errorf("the ledger is %+v", l)
+	}
+}
+
+// grpcServer starts gRPC's interoperability server and returns its address.
+func grpcServer(t *testing.T, binary string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	must(t, err)
+	must(t, ln.Close())
+	start(t, exec.Command(binary, "--port="+port))
+	address := "127.0.0.1:" + port
+	eventually(t, "the gRPC server listens", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return address
+}
+
+// curlProtocols is what curl calls the versions of HTTP.
+var curlProtocols = map[string]string{"--http1.1": "1.1", "--http2-prior-knowledge": "2", "--http2": "2"}
+
+// TestConversion: whatever protocol the client and the services speak, the
+// client gets the answer and the shadow its copy.
+func TestConversion(t *testing.T) {
+	curl := needProgram(t, "curl", "curl")
+	nginx := needProgram(t, "nginx", "nginx-core")
+	h1, h2 := nginxServer(t, nginx, ""), nginxServer(t, nginx, "http2")
+	for _, primary := range []string{"http://" + h1, "h2c://" + h2} {
+		for _, shadow := range []string{"http://" + h1, "h2c://" + h2} {
+			p := sundog(t, "mirror", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--primary", primary, "--shadow", shadow)
+			for _, flag := range []string{"--http1.1", "--http2-prior-knowledge"} {
+				out, err := exec.CommandContext(t.Context(), curl, "-sS", flag, "-w", " %{http_version} %{http_code}",
+					"--data-binary", "some body", p.url("/echo")).CombinedOutput()
+				want := fmt.Sprintf("some body %s 200", curlProtocols[flag])
+				if err != nil || string(out) != want {
+					t.Errorf("%s to %s: %v, %q, want %q", flag, primary, err, out, want)
+				}
+			}
+			if o := p.settled().only(t); o["completed"] != 2 {
+				t.Errorf("shadow %s: the ledger is %v", shadow, o)
+			}
+			p.stop()
+		}
+	}
+}
+
+// nginxServer starts an nginx that answers with the request's body.
+func nginxServer(t *testing.T, binary, listen string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := ln.Addr().String()
+	must(t, ln.Close())
+	dir := t.TempDir()
+	config := strings.NewReplacer("DIR", dir, "LISTEN", strings.TrimSpace(address+" "+listen)).Replace(`
+daemon off; master_process off; pid DIR/pid; error_log stderr;
+events {}
+http {
+  access_log off;
+  client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/f; uwsgi_temp_path DIR/u; scgi_temp_path DIR/s;
+  server {
+    listen LISTEN;
+    location / { client_body_in_single_buffer on; proxy_pass http://unix:DIR/none; error_page 502 =200 @echo; }
+    location @echo { return 200 $request_body; }
+  }
+}
+`)
+	write(t, filepath.Join(dir, "nginx.conf"), config)
+	start(t, exec.Command(binary, "-p", dir, "-c", filepath.Join(dir, "nginx.conf")))
+	eventually(t, "nginx listens", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return address
+}
