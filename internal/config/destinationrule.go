@@ -88,6 +88,9 @@ func checkLoadBalancer(r *reporter, path string, l *istio.LoadBalancerSettings) 
 	if l.WarmupDurationSecs != nil && l.Warmup != nil {
 		r.errorf(path, "", "only one of warmupDurationSecs and warmup can be set")
 	}
+	checkDuration(r, path+".warmupDurationSecs", l.WarmupDurationSecs, "") //nolint:staticcheck // deprecated by Istio, still in users' files
+	checkWarmup(r, path+".warmup", l.Warmup)
+	checkLocalityLb(r, path+".localityLbSetting", l.LocalityLbSetting)
 	if l.GetSimple() == istio.LoadBalancerSettings_LEAST_CONN { //nolint:staticcheck // deprecated by Istio, still in users' files
 		r.warnf(path+".simple", "write LEAST_REQUEST", "LEAST_CONN is deprecated")
 	}
@@ -132,6 +135,13 @@ func checkConnectionPool(r *reporter, path string, p *istio.ConnectionPoolSettin
 			r.errorf(at, "", "useClientProtocol must not be true when h2UpgradePolicy is UPGRADE")
 		}
 		checkNotBelowZero(r, at+".idleTimeout", h.IdleTimeout)
+		if k := h.Http2KeepAlive; k != nil {
+			if k.Interval == nil || k.Timeout == nil {
+				r.missing(at+".http2KeepAlive", "", "interval and timeout are required")
+			}
+			checkDuration(r, at+".http2KeepAlive.interval", k.Interval, "")
+			checkDuration(r, at+".http2KeepAlive.timeout", k.Timeout, "")
+		}
 	}
 	if t := p.Tcp; t != nil {
 		at := path + ".tcp"
@@ -169,6 +179,11 @@ func checkOutliers(r *reporter, path string, o *istio.OutlierDetection) {
 	for name, v := range sorted(map[string]int32{"maxEjectionPercent": o.MaxEjectionPercent, "minHealthPercent": o.MinHealthPercent}) {
 		if v < 0 || v > 100 {
 			r.errorf(path+"."+name, "", "percentage %d is not in the range 0..100", v)
+		}
+	}
+	for i, code := range o.OutlierDetectionHttpErrorCodes {
+		if code < 100 || code > 599 {
+			r.errorf(fmt.Sprintf("%s.outlierDetectionHttpErrorCodes[%d]", path, i), "", "%d is not an HTTP status; it must be in the range 100..599", code)
 		}
 	}
 	if o.ConsecutiveErrors != 0 { //nolint:staticcheck // deprecated by Istio, still in users' files

@@ -46,6 +46,7 @@ func kinds() []kind {
 		kubeKind("", "Service", func(s *Set) *[]*Object[*corev1.Service] { return &s.Services }, checkService),
 		kubeKind("", "Endpoints", func(s *Set) *[]*Object[*corev1.Endpoints] { return &s.Endpoints }, checkEndpoints), //nolint:staticcheck // deprecated by Kubernetes, still in users' files
 		kubeKind("", "Pod", func(s *Set) *[]*Object[*corev1.Pod] { return &s.Pods }, checkPod),
+		kubeKind("", "Secret", func(s *Set) *[]*Object[*corev1.Secret] { return &s.Secrets }, checkSecret),
 		kubeKind("apps", "Deployment", func(s *Set) *[]*Object[*appsv1.Deployment] { return &s.Deployments }, checkDeployment),
 		kubeKind("discovery.k8s.io", "EndpointSlice", func(s *Set) *[]*Object[*discoveryv1.EndpointSlice] { return &s.EndpointSlices }, checkEndpointSlice),
 		{

@@ -121,6 +121,7 @@ func (p *parser) meshConfig(root document, object string) {
 // checkMesh checks what Sundog uses of a mesh configuration.
 func checkMesh(r *reporter, m *meshconfig.MeshConfig) {
 	checkDuration(r, "connectTimeout", m.ConnectTimeout, "")
+	checkLocalityLb(r, "localityLbSetting", m.LocalityLbSetting)
 	if m.DefaultHttpRetryPolicy != nil {
 		checkRetries(r, "defaultHttpRetryPolicy", m.DefaultHttpRetryPolicy)
 	}

@@ -26,7 +26,9 @@ type Options struct {
 }
 
 // Load reads the files that paths name, as Read does, and the mesh
-// configuration file, and parses them.
+// configuration file, and parses them. It also reads the certificate files
+// that the objects name; those that cannot be read are for translate to judge,
+// which knows whether this proxy needs them.
 func Load(paths []string, stdin io.Reader, opt Options) (*Set, []Problem) {
 	files, problems := Read(paths, stdin)
 	var mesh *File
@@ -39,6 +41,7 @@ func Load(paths []string, stdin io.Reader, opt Options) (*Set, []Problem) {
 		}
 	}
 	set, more := Parse(files, mesh, opt)
+	set.readCredentials()
 	return set, append(problems, more...)
 }
 
@@ -290,6 +293,9 @@ func (p *parser) nameless(h header, root document) {
 // the cluster's own writing: what does not fit there is passed over.
 func (p *parser) clean(h header, root document, s *strict.Shape) map[string]any {
 	v, faults := strict.Check(root.Without("status"), s, strict.Options{})
+	if h.Kind == "Secret" {
+		hideValues(faults)
+	}
 	h.r.faults(faults)
 	clean := v.(map[string]any)
 	if status, shape := root.Get("status"), s.Field("status"); status != nil && shape != nil {
@@ -331,6 +337,7 @@ func (p *parser) sort(files []File, mesh *File) {
 	sortObjects(p.set.EndpointSlices)
 	sortObjects(p.set.Endpoints)
 	sortObjects(p.set.Pods)
+	sortObjects(p.set.Secrets)
 	order := map[string]int{}
 	for i, f := range files {
 		if _, ok := order[f.Name]; !ok {

@@ -33,6 +33,15 @@ type Set struct {
 	EndpointSlices []*Object[*discoveryv1.EndpointSlice]
 	Endpoints      []*Object[*corev1.Endpoints]
 	Pods           []*Object[*corev1.Pod]
+	// Secrets have their stringData in their data.
+	Secrets []*Object[*corev1.Secret]
+
+	// Files holds the certificates, keys and revocation lists that Gateways and
+	// DestinationRules name by path. Load reads them; Parse leaves it empty.
+	Files map[string]CredentialFile
+	// SystemRoots is the path of the certificate authorities that the machine
+	// trusts. Load finds it; Parse leaves it empty.
+	SystemRoots string
 
 	// Mesh is never nil: Istio's defaults with the user's mesh config over them.
 	Mesh *meshconfig.MeshConfig

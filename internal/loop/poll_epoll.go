@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -264,6 +265,14 @@ func CanMark(mark int) error {
 	}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark)
 	return errors.Join(os.NewSyscallError("setsockopt", err), unix.Close(fd))
+}
+
+// Marker gives sockets the mark, as the Control of a net.Dialer.
+func Marker(mark int) func(network, address string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		// Without the right to mark, the socket is as good as any other.
+		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) })
+	}
 }
 
 // socketConnected is Connected for the socket alone.

@@ -198,6 +198,9 @@ func (l *Loop) Connect(t *Task, addr netip.AddrPort, _ int) (*Conn, error) {
 	return c, nil
 }
 
+// Marker gives sockets the mark, where the system has marks.
+func Marker(int) func(network, address string, c syscall.RawConn) error { return nil }
+
 // socketConnected is Connected for the socket alone.
 func (c *Conn) socketConnected() (bool, error) {
 	return !c.connecting && c.connectErr == nil, c.connectErr

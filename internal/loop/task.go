@@ -111,11 +111,17 @@ func (t *Task) Park() error {
 // Yield lets every other ready task run first, and the loop look at its
 // connections.
 func (t *Task) Yield() error {
+	t.WakeLater()
+	return t.Park()
+}
+
+// WakeLater is Wake, but for the loop's next turn: it looks at its connections
+// before.
+func (t *Task) WakeLater() {
 	if !t.queued {
 		t.queued = true
 		t.loop.yielded = append(t.loop.yielded, t)
 	}
-	return t.Park()
 }
 
 // SetDeadline makes the task wake at the given time, or a little later (the

@@ -172,9 +172,14 @@ func (c *compiler) pool(at string, m *tlsv3.CertificateValidationContext) *x509.
 	if p == nil || !c.isPEM(at, p, "CERTIFICATE") {
 		return pool
 	}
+	var expired []string // worth telling if they are all
+	valid := false
 	for n := 1; ; n++ {
 		var b *pem.Block
 		if b, p = pem.Decode(p); b == nil {
+			if !valid {
+				c.ignored = append(c.ignored, expired...)
+			}
 			return pool
 		}
 		if b.Type != "CERTIFICATE" {
@@ -186,7 +191,9 @@ func (c *compiler) pool(at string, m *tlsv3.CertificateValidationContext) *x509.
 			return pool
 		}
 		if time.Now().After(cert.NotAfter) {
-			c.ignored = append(c.ignored, fmt.Sprintf("%s: the CA %s expired on %s", at, title(cert), cert.NotAfter.Format(time.DateTime)))
+			expired = append(expired, fmt.Sprintf("%s: the CA %s expired on %s", at, title(cert), cert.NotAfter.Format(time.DateTime)))
+		} else {
+			valid = true
 		}
 		pool.AddCert(cert)
 	}

@@ -10,14 +10,16 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// assignment groups the endpoints, which come sorted by locality.
+// assignment groups the endpoints, which come sorted by locality and priority.
 func assignment(cluster string, addrs []address) *endpoint.ClusterLoadAssignment {
 	out := &endpoint.ClusterLoadAssignment{ClusterName: cluster}
 	var group *endpoint.LocalityLbEndpoints
 	last := ""
 	for _, a := range addrs {
-		if group == nil || a.locality != last {
-			group = &endpoint.LocalityLbEndpoints{Locality: locality(a.locality), LoadBalancingWeight: wrapperspb.UInt32(0)}
+		if group == nil || a.locality != last || a.priority != group.Priority {
+			group = &endpoint.LocalityLbEndpoints{
+				Locality: locality(a.locality), LoadBalancingWeight: wrapperspb.UInt32(0), Priority: a.priority,
+			}
 			out.Endpoints = append(out.Endpoints, group)
 			last = a.locality
 		}

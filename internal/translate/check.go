@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sundog-mesh/sundog/internal/config"
-	meshconfig "istio.io/api/mesh/v1alpha1"
 	istio "istio.io/api/networking/v1alpha3"
 )
 
@@ -206,9 +205,7 @@ func someOf(names []string) string {
 func (t *translator) checkValues() {
 	for _, s := range t.services {
 		for _, p := range s.ports {
-			if p.protocol == "http2" || strings.HasPrefix(p.protocol, "grpc") {
-				t.report(s.problem(config.Warning, p.field, "requests to "+p.protocol+" ports are sent on as HTTP/1.1: HTTP/2 is not done yet", ""))
-			} else if !p.http() {
+			if !p.http() {
 				t.report(s.problem(config.Note, p.field, p.protocol+" is not HTTP: the mesh has no listener for the port", ""))
 			}
 		}
@@ -232,28 +229,21 @@ func (t *translator) checkValues() {
 	}
 }
 
-// checkMesh does the same for the mesh config.
-func (t *translator) checkMesh() {
-	if t.mesh.GetPathNormalization().GetNormalization() == meshconfig.MeshConfig_ProxyPathNormalization_DECODE_AND_MERGE_SLASHES {
-		t.report(config.Problem{
-			Severity: config.Warning, Object: "MeshConfig", Field: "pathNormalization.normalization",
-			Message: "DECODE_AND_MERGE_SLASHES is understood but only in part done yet: slashes are merged and %2F is not decoded",
-		})
+// checkPolicy does the same for a traffic policy and those of its ports.
+func (t *translator) checkPolicy(o *ruleObject, field string, p *istio.TrafficPolicy) {
+	t.checkLocality(o, field, p.GetLoadBalancer())
+	t.checkMode(o, field, p.GetTls())
+	for i, s := range p.GetPortLevelSettings() {
+		at := fmt.Sprintf("%s.portLevelSettings[%d]", field, i)
+		t.checkLocality(o, at, s.GetLoadBalancer())
+		t.checkMode(o, at, s.GetTls())
 	}
 }
 
-func (t *translator) checkPolicy(o *ruleObject, field string, p *istio.TrafficPolicy) {
-	passes := func(field string, lb *istio.LoadBalancerSettings) {
-		if lb.GetSimple() == istio.LoadBalancerSettings_PASSTHROUGH {
-			t.report(o.Problem(config.Warning, field+".loadBalancer.simple",
-				"PASSTHROUGH is understood but not done yet: least request is used", ""))
-		}
-	}
-	passes(field, p.GetLoadBalancer())
-	for i, s := range p.GetPortLevelSettings() {
-		passes(fmt.Sprintf("%s.portLevelSettings[%d]", field, i), s.GetLoadBalancer())
-	}
-	if mode := p.GetTls().GetMode(); mode != istio.ClientTLSSettings_DISABLE && field == "spec.trafficPolicy" {
-		t.report(o.Problem(config.Warning, field+".tls.mode", mode.String()+" is understood but not done yet: requests go out as plain text", ""))
+func (t *translator) checkMode(o *ruleObject, field string, tls *istio.ClientTLSSettings) {
+	if tls.GetMode() == istio.ClientTLSSettings_ISTIO_MUTUAL {
+		t.report(o.Problem(config.Warning, field+".tls.mode",
+			"ISTIO_MUTUAL takes the certificates of Istio's own authority, which Sundog has none of: requests go out as plain text",
+			"use MUTUAL with credentialName or certificate files, of an authority that the servers trust; or DISABLE, if plain text is meant"))
 	}
 }

@@ -7,11 +7,12 @@ import (
 
 	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/envoy"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	istio "istio.io/api/networking/v1alpha3"
 )
@@ -67,53 +68,44 @@ func (t *translator) addCluster(s *envoy.Snapshot, svc *service, p *servicePort,
 	set := r.settings(p.number, sub)
 	c := &cluster.Cluster{
 		Name:           clusterName(p.number, name, svc.host),
-		ConnectTimeout: t.connectTimeout(),
-		LbPolicy:       lbPolicy(set.loadBalancer),
 		CommonLbConfig: &cluster.Cluster_CommonLbConfig{},
 		Metadata:       t.clusterMetadata(svc, p, r, name),
-		// Istio's limits: none, until a DestinationRule sets one.
-		CircuitBreakers: unlimited(),
-	}
-	if d := set.pool.GetTcp().GetConnectTimeout(); d.AsDuration() > 0 {
-		c.ConnectTimeout = d
 	}
 	kind := svc.resolution
 	if _, given := t.overrides[svc]; given {
 		kind = listed
 	}
+	if set.balancer.GetSimple() == istio.LoadBalancerSettings_PASSTHROUGH {
+		kind = passthrough
+	}
+	c.ClusterDiscoveryType = discoveryType(kind, addrs)
+	t.applyPolicy(c, svc, p, set)
 	switch kind {
 	case listed:
-		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_EDS}
 		c.EdsClusterConfig = &cluster.Cluster_EdsClusterConfig{EdsConfig: adsSource(), ServiceName: c.Name}
-		s.Endpoints = append(s.Endpoints, assignment(c.Name, addrs))
+		s.Endpoints = append(s.Endpoints, t.assign(c.Name, addrs, set))
 	case dnsAll, dnsOne:
-		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_STRICT_DNS}
-		if kind == dnsOne && len(addrs) == 1 { // Envoy takes no other number
-			c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_LOGICAL_DNS}
-		}
 		c.DnsLookupFamily = cluster.Cluster_V4_PREFERRED
 		c.DnsRefreshRate = durationpb.New(60 * time.Second)
 		if rate := t.mesh.GetDnsRefreshRate(); rate.AsDuration() > 0 {
 			c.DnsRefreshRate = rate
 		}
 		c.RespectDnsTtl = true
-		c.LoadAssignment = assignment(c.Name, addrs)
-	case passthrough:
-		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_ORIGINAL_DST}
-		c.LbPolicy = cluster.Cluster_CLUSTER_PROVIDED
+		c.LoadAssignment = t.assign(c.Name, addrs, set)
 	}
 	s.Clusters = append(s.Clusters, c)
 }
 
-// lbPolicy is Istio's choice: least request unless said otherwise.
-func lbPolicy(lb *istio.LoadBalancerSettings) cluster.Cluster_LbPolicy {
-	switch lb.GetSimple() {
-	case istio.LoadBalancerSettings_ROUND_ROBIN:
-		return cluster.Cluster_ROUND_ROBIN
-	case istio.LoadBalancerSettings_RANDOM:
-		return cluster.Cluster_RANDOM
+func discoveryType(kind resolution, addrs []address) *cluster.Cluster_Type {
+	switch {
+	case kind == dnsOne && len(addrs) == 1: // Envoy takes no other number
+		return &cluster.Cluster_Type{Type: cluster.Cluster_LOGICAL_DNS}
+	case kind == dnsAll || kind == dnsOne:
+		return &cluster.Cluster_Type{Type: cluster.Cluster_STRICT_DNS}
+	case kind == passthrough:
+		return &cluster.Cluster_Type{Type: cluster.Cluster_ORIGINAL_DST}
 	}
-	return cluster.Cluster_LEAST_REQUEST
+	return &cluster.Cluster_Type{Type: cluster.Cluster_EDS}
 }
 
 func (t *translator) connectTimeout() *durationpb.Duration {
@@ -121,13 +113,6 @@ func (t *translator) connectTimeout() *durationpb.Duration {
 		return durationpb.New(d.AsDuration())
 	}
 	return durationpb.New(10 * time.Second)
-}
-
-func unlimited() *cluster.CircuitBreakers {
-	most := func() *wrapperspb.UInt32Value { return wrapperspb.UInt32(1<<32 - 1) }
-	return &cluster.CircuitBreakers{Thresholds: []*cluster.CircuitBreakers_Thresholds{{
-		MaxConnections: most(), MaxPendingRequests: most(), MaxRequests: most(), MaxRetries: most(), TrackRemaining: true,
-	}}}
 }
 
 // clusterMetadata says, under Istio's key, what the cluster was made from.
@@ -168,13 +153,23 @@ func (t *translator) blackHole() *cluster.Cluster {
 	}
 }
 
+// passthrough speaks to servers what clients speak to it, as Istio's does.
 func (t *translator) passthrough() *cluster.Cluster {
 	return &cluster.Cluster{
 		Name:                 passthroughCluster,
 		ClusterDiscoveryType: &cluster.Cluster_Type{Type: cluster.Cluster_ORIGINAL_DST},
 		ConnectTimeout:       t.connectTimeout(),
 		LbPolicy:             cluster.Cluster_CLUSTER_PROVIDED,
-		CircuitBreakers:      unlimited(),
+		CircuitBreakers:      &cluster.CircuitBreakers{Thresholds: []*cluster.CircuitBreakers_Thresholds{unlimited()}},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{
+			httpOptionsKey: packed(&httpv3.HttpProtocolOptions{
+				UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
+					UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
+						HttpProtocolOptions: &core.Http1ProtocolOptions{}, Http2ProtocolOptions: &core.Http2ProtocolOptions{},
+					},
+				},
+			}),
+		},
 	}
 }
 

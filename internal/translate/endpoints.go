@@ -21,6 +21,7 @@ type address struct {
 	labels   map[string]string
 	weight   uint32 // 0: one
 	locality string // "region/zone/subzone"
+	priority uint32 // 0 first
 	workload string // Istio's "name;namespace;canonical name;revision;cluster"
 	// subset, when set, keeps the endpoint from every other subset.
 	subset string

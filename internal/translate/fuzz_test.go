@@ -16,10 +16,10 @@ func epoch() time.Time { return time.Unix(0, 0).UTC() }
 // FuzzTranslate wants no input to make the loader and Translate panic, none to
 // give two results, and each snapshot to be one that can be shown.
 func FuzzTranslate(f *testing.F) {
-	seeds := 0
+	seeds, words := 0, newCredentials(f)
 	for _, file := range goldenFiles(f) {
 		c := readCase(f, file)
-		f.Add([]byte(c.part("in.yaml")), []byte(c.part("mesh.yaml")))
+		f.Add([]byte(words.base64(c.part("in.yaml"))), []byte(c.part("mesh.yaml")))
 		seeds++
 	}
 	files, err := filepath.Glob(examples + "/*/*.yaml")

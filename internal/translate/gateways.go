@@ -15,34 +15,6 @@ import (
 
 type gatewayObject = config.Object[*istio.Gateway]
 
-// A gatewayPort is a port that gateways of this proxy listen on, with the
-// servers of all of them.
-type gatewayPort struct {
-	number  uint32
-	bind    string // as the gateways say; empty: all interfaces
-	servers []gatewayServer
-}
-
-type gatewayServer struct {
-	gateway string // "namespace/name"
-	object  *gatewayObject
-	server  *istio.Server
-}
-
-func (g *gatewayPort) listenerName() string {
-	if g.bind == "" {
-		return "0.0.0.0_" + portString(g.number)
-	}
-	return g.bind + "_" + portString(g.number)
-}
-
-func (g *gatewayPort) routeName() string {
-	if g.bind == "" {
-		return "http." + portString(g.number)
-	}
-	return "http." + portString(g.number) + "." + g.bind
-}
-
 // mergeGateways fills gateways from the Gateways whose selector fits.
 func (t *translator) mergeGateways() {
 	if t.opt.Gateway == nil {
@@ -55,10 +27,7 @@ func (t *translator) mergeGateways() {
 			continue
 		}
 		for i, s := range o.Spec.GetServers() {
-			if t.servable(o, i, s) {
-				g := t.gatewayPort(s.GetPort().GetNumber(), s.GetBind())
-				g.servers = append(g.servers, gatewayServer{gateway: o.Namespace + "/" + o.Name, object: o, server: s})
-			}
+			t.addServer(gatewayServer{gateway: o.Namespace + "/" + o.Name, object: o, field: fmt.Sprintf("spec.servers[%d]", i), server: s})
 		}
 	}
 	slices.SortFunc(t.gateways, func(a, b *gatewayPort) int {
@@ -98,32 +67,28 @@ func (t *translator) gatewayPort(number uint32, bind string) *gatewayPort {
 	return g
 }
 
-// servable reports whether a server is one that can be served so far.
-func (t *translator) servable(o *gatewayObject, i int, s *istio.Server) bool {
-	field := fmt.Sprintf("spec.servers[%d].port.protocol", i)
-	switch proto := strings.ToUpper(s.GetPort().GetProtocol()); proto {
-	case "HTTP":
-		return true
-	case "HTTP2", "GRPC", "GRPC-WEB":
-		t.report(o.Problem(config.Warning, field, proto+" is served as HTTP/1.1: HTTP/2 is not done yet", "clients must speak HTTP/1.1"))
-		return true
-	default:
-		t.report(o.Problem(config.Warning, field, proto+" servers are understood but not done yet: this one does not listen", "add a server with protocol HTTP"))
-		return false
-	}
-}
-
-// addGateways adds the listeners and the route configuration of each port.
+// addGateways adds the listeners of each port and their route configurations:
+// one for all plain servers, one for each HTTPS server.
 func (t *translator) addGateways(s *envoy.Snapshot) {
 	for _, g := range t.gateways {
 		s.Listeners = append(s.Listeners, t.gatewayListeners(g)...)
-		s.Routes = append(s.Routes, &route.RouteConfiguration{
-			Name:                           g.routeName(),
-			VirtualHosts:                   t.gatewayHosts(g),
-			ValidateClusters:               wrapperspb.Bool(false),
-			MaxDirectResponseBodySizeBytes: uint32Value(maxDirectResponse),
-			IgnorePortInHostMatching:       true,
-		})
+		if !g.secure {
+			s.Routes = append(s.Routes, gatewayRoutes(g.routeName(), t.gatewayHosts(g, g.servers)))
+			continue
+		}
+		for _, server := range g.servers {
+			s.Routes = append(s.Routes, gatewayRoutes(g.secureRouteName(server), t.gatewayHosts(g, []gatewayServer{server})))
+		}
+	}
+}
+
+func gatewayRoutes(name string, hosts []*route.VirtualHost) *route.RouteConfiguration {
+	return &route.RouteConfiguration{
+		Name:                           name,
+		VirtualHosts:                   hosts,
+		ValidateClusters:               wrapperspb.Bool(false),
+		MaxDirectResponseBodySizeBytes: uint32Value(maxDirectResponse),
+		IgnorePortInHostMatching:       true,
 	}
 }
 
@@ -135,9 +100,9 @@ type gatewayHost struct {
 	redirect bool // plain requests are sent to https
 }
 
-// gatewayHosts are the virtual hosts of a port: for each pair of a server's
-// host and a VirtualService's host the narrower of the two.
-func (t *translator) gatewayHosts(g *gatewayPort) []*route.VirtualHost {
+// gatewayHosts are the virtual hosts of servers of a port: for each pair of a
+// server's host and a VirtualService's host the narrower of the two.
+func (t *translator) gatewayHosts(g *gatewayPort, servers []gatewayServer) []*route.VirtualHost {
 	hosts := make(map[string]*gatewayHost)
 	at := func(host string) *gatewayHost {
 		h := hosts[host]
@@ -147,7 +112,7 @@ func (t *translator) gatewayHosts(g *gatewayPort) []*route.VirtualHost {
 		}
 		return h
 	}
-	for _, s := range g.servers {
+	for _, s := range servers {
 		redirect := s.server.GetTls().GetHttpsRedirect()
 		for _, r := range t.routers {
 			if !r.bound(s.gateway) {
@@ -157,7 +122,7 @@ func (t *translator) gatewayHosts(g *gatewayPort) []*route.VirtualHost {
 			if len(common) == 0 {
 				continue
 			}
-			routes := t.routes(r, g.number, s.gateway)
+			routes := t.routes(r, entrance{port: g.number, gateway: s.gateway, secure: g.secure})
 			for _, host := range common {
 				h := at(host)
 				h.routes = append(h.routes, routes...)

@@ -27,8 +27,8 @@ var update = flag.Bool("update", false, "rewrite the expected parts of testdata 
 const maxGoldenLines = 120
 
 // TestGolden translates the in.yaml of each case in testdata and compares what
-// the case has: out.routes.yaml, out.clusters.yaml, out.endpoints.yaml and
-// out.listeners.yaml, as far as the lines of "select" pick them, and
+// the case has: out.routes.yaml, out.clusters.yaml, out.endpoints.yaml,
+// out.listeners.yaml and out.secrets.yaml, as far as the lines of "select" pick them, and
 // problems.txt, which may be missing only when there are no problems.
 func TestGolden(t *testing.T) {
 	for _, file := range goldenFiles(t) {
@@ -89,7 +89,12 @@ func readCase(t testing.TB, file string) *goldenCase {
 	if m := c.part("mesh.yaml"); m != "" {
 		mesh = &config.File{Name: "mesh.yaml", Data: []byte(m)}
 	}
-	c.set, c.loaded = config.Parse([]config.File{{Name: "in.yaml", Data: []byte(c.part("in.yaml"))}}, mesh, read)
+	var made made
+	if strings.Contains(string(txtar.Format(archive)), "CERT-") {
+		made = newCredentials(t)
+	}
+	c.set, c.loaded = config.Parse([]config.File{{Name: "in.yaml", Data: []byte(made.base64(c.part("in.yaml")))}}, mesh, read)
+	c.set.Files = made.files(c.part("files"))
 	return c
 }
 
@@ -130,6 +135,8 @@ func parseFlags(t testing.TB, text string) (config.Options, translate.Options) {
 			opt.Namespace, read.Namespace = value, value
 		case "--endpoint":
 			read.Endpoints = append(read.Endpoints, value)
+		case "--locality":
+			opt.Locality = value
 		case "--access-log":
 			opt.AccessLog = value
 		case "--shadow-host-suffix=false":
@@ -168,7 +175,8 @@ func outputKind(name string) (string, bool) {
 
 // output writes one kind of resource as YAML. A line "routes NAME [VHOST]" of
 // select keeps to one resource, or one of its virtual hosts; "only clusters
-// name type" keeps to these fields of each.
+// name type" keeps to these fields of each, and "drop listeners a.b" leaves
+// out what is at that path.
 func (c *goldenCase) output(t testing.TB, s *envoy.Snapshot, kind string) string {
 	t.Helper()
 	var out []proto.Message
@@ -203,10 +211,14 @@ func (c *goldenCase) output(t testing.TB, s *envoy.Snapshot, kind string) string
 		for _, m := range s.Listeners {
 			keep(m.GetName(), m)
 		}
+	case "secrets":
+		for _, m := range s.Secrets {
+			keep(m.GetName(), m)
+		}
 	default:
 		t.Fatalf("unknown output %q", kind)
 	}
-	return yamlOf(t, out, strings.Fields(c.selection("only")[kind]))
+	return yamlOf(t, out, strings.Fields(c.selection("only")[kind]), strings.Fields(c.selection("drop")[kind]))
 }
 
 func (c *goldenCase) selection(kind string) map[string]string {
@@ -219,7 +231,7 @@ func (c *goldenCase) selection(kind string) map[string]string {
 	return out
 }
 
-func yamlOf(t testing.TB, messages []proto.Message, only []string) string {
+func yamlOf(t testing.TB, messages []proto.Message, only, drop []string) string {
 	t.Helper()
 	var b strings.Builder
 	for i, m := range messages {
@@ -234,7 +246,14 @@ func yamlOf(t testing.TB, messages []proto.Message, only []string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := yaml.JSONToYAML(raw)
+		var tree any
+		if err := yaml.Unmarshal(raw, &tree); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range drop {
+			dropPath(tree, strings.Split(path, "."))
+		}
+		text, err := yaml.Marshal(tree)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,6 +263,22 @@ func yamlOf(t testing.TB, messages []proto.Message, only []string) string {
 		b.Write(text)
 	}
 	return b.String()
+}
+
+// dropPath deletes what is at the path, in every element of a list on the way.
+func dropPath(tree any, path []string) {
+	switch v := tree.(type) {
+	case []any:
+		for _, e := range v {
+			dropPath(e, path)
+		}
+	case map[string]any:
+		if len(path) == 1 {
+			delete(v, path[0])
+			return
+		}
+		dropPath(v[path[0]], path[1:])
+	}
 }
 
 func problemText(problems []config.Problem) string {

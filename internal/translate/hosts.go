@@ -58,6 +58,11 @@ func (p *servicePort) http() bool {
 	return false
 }
 
+// http2 reports whether the port says that it speaks HTTP/2.
+func (p *servicePort) http2() bool {
+	return p.protocol == "http2" || p.protocol == "grpc" || p.protocol == "grpc-web"
+}
+
 func portField(i int) string { return fmt.Sprintf("spec.ports[%d]", i) }
 
 func (s *service) port(number uint32) *servicePort {

@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	proxyprotocol "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	tlsinspector "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	uuid "github.com/envoyproxy/go-control-plane/envoy/extensions/request_id/uuid/v3"
 	"github.com/sundog-mesh/sundog/internal/config"
@@ -41,7 +44,7 @@ func (t *translator) addMesh(s *envoy.Snapshot) {
 		return
 	}
 	s.Routes = append(s.Routes, t.meshRoutes()...)
-	l := t.httpListener("virtualOutbound", addr.Addr().String(), uint32(addr.Port()), t.meshManager("virtualOutbound", httpProxy))
+	l := newListener("virtualOutbound", addr.Addr().String(), uint32(addr.Port()), httpChain(t.meshManager("virtualOutbound", httpProxy)))
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.TrafficDirection = core.TrafficDirection_OUTBOUND
 	s.Listeners = append(s.Listeners, l)
@@ -52,7 +55,7 @@ func (t *translator) addMesh(s *envoy.Snapshot) {
 			// leaves the name to the gateway's listener, which is the real one.
 			name = "mesh_" + name
 		}
-		l := t.httpListener(name, "0.0.0.0", port, t.meshManager("outbound_"+name, portString(port)))
+		l := newListener(name, "0.0.0.0", port, httpChain(t.meshManager("outbound_"+name, portString(port))))
 		l.BindToPort = wrapperspb.Bool(false)
 		l.TrafficDirection = core.TrafficDirection_OUTBOUND
 		s.Listeners = append(s.Listeners, l)
@@ -63,7 +66,7 @@ func (t *translator) addMesh(s *envoy.Snapshot) {
 // gateway has it. The first has the gateway's name, further ones add their
 // address to it.
 func (t *translator) gatewayListeners(g *gatewayPort) []*listener.Listener {
-	manager := t.gatewayManager("outbound_"+g.listenerName(), g.routeName())
+	chains := t.gatewayChains(g)
 	bound := t.published(g.number)
 	if len(bound) == 0 {
 		bound = []Publish{{Host: g.bind, Port: g.number}}
@@ -74,7 +77,8 @@ func (t *translator) gatewayListeners(g *gatewayPort) []*listener.Listener {
 		if i > 0 {
 			name += "_" + hostPort(orAny(p.Host), p.Port)
 		}
-		l := t.httpListener(name, orAny(p.Host), p.Port, manager)
+		l := newListener(name, orAny(p.Host), p.Port, chains...)
+		l.ListenerFilters = t.gatewayFilters(g)
 		// Istio's gateways say OUTBOUND too: they send traffic on.
 		l.TrafficDirection = core.TrafficDirection_OUTBOUND
 		out = append(out, l)
@@ -103,15 +107,56 @@ func orAny(host string) string {
 	return host
 }
 
-func (t *translator) httpListener(name, host string, port uint32, m *hcm.HttpConnectionManager) *listener.Listener {
-	return &listener.Listener{
-		Name:    name,
-		Address: socketAddress(host, port),
-		FilterChains: []*listener.FilterChain{{Filters: []*listener.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listener.Filter_TypedConfig{TypedConfig: packed(m)},
-		}}}},
+func newListener(name, host string, port uint32, chains ...*listener.FilterChain) *listener.Listener {
+	return &listener.Listener{Name: name, Address: socketAddress(host, port), FilterChains: chains}
+}
+
+func httpChain(m *hcm.HttpConnectionManager) *listener.FilterChain {
+	return &listener.FilterChain{Filters: []*listener.Filter{{
+		Name:       "envoy.filters.network.http_connection_manager",
+		ConfigType: &listener.Filter_TypedConfig{TypedConfig: packed(m)},
+	}}}
+}
+
+// gatewayChains is one chain for all plain servers of a port, or one for each
+// HTTPS server, told apart by the name that the client asks for.
+func (t *translator) gatewayChains(g *gatewayPort) []*listener.FilterChain {
+	stat := "outbound_" + g.listenerName()
+	if !g.secure {
+		return []*listener.FilterChain{httpChain(t.gatewayManager(stat, g.routeName()))}
 	}
+	var out []*listener.FilterChain
+	for _, s := range g.servers {
+		chain := httpChain(t.gatewayManager(cmp.Or(s.server.GetName(), stat), g.secureRouteName(s)))
+		if names := s.serverNames(); len(names) > 0 {
+			chain.FilterChainMatch = &listener.FilterChainMatch{ServerNames: names}
+		}
+		chain.TransportSocket = t.serverSocket(s)
+		chain.TransportSocketConnectTimeout = durationpb.New(15 * time.Second)
+		out = append(out, chain)
+	}
+	return out
+}
+
+// gatewayFilters read what comes before the HTTP of a connection: the PROXY
+// protocol, if the gateway stands behind something that speaks it, and the
+// name in the TLS handshake.
+func (t *translator) gatewayFilters(g *gatewayPort) []*listener.ListenerFilter {
+	var out []*listener.ListenerFilter
+	add := func(name string, m proto.Message) {
+		out = append(out, &listener.ListenerFilter{Name: name, ConfigType: &listener.ListenerFilter_TypedConfig{TypedConfig: packed(m)}})
+	}
+	if t.topology().GetProxyProtocol() != nil {
+		add("envoy.filters.listener.proxy_protocol", &proxyprotocol.ProxyProtocol{})
+	}
+	if g.secure {
+		add("envoy.filters.listener.tls_inspector", &tlsinspector.TlsInspector{})
+	}
+	return out
+}
+
+func (t *translator) topology() *meshconfig.Topology {
+	return t.mesh.GetDefaultConfig().GetGatewayTopology()
 }
 
 // connectionManager is what the mesh and gateways have in common.
@@ -153,8 +198,12 @@ func (t *translator) gatewayManager(stat, routes string) *hcm.HttpConnectionMana
 	m := t.connectionManager(stat, routes)
 	m.ServerName = "istio-envoy"
 	m.UseRemoteAddress = wrapperspb.Bool(true)
-	m.XffNumTrustedHops = t.mesh.GetDefaultConfig().GetGatewayTopology().GetNumTrustedProxies()
+	m.XffNumTrustedHops = t.topology().GetNumTrustedProxies()
 	m.ForwardClientCertDetails = hcm.HttpConnectionManager_SANITIZE_SET
+	if d := t.topology().GetForwardClientCertDetails(); d != meshconfig.ForwardClientCertDetails_UNDEFINED {
+		// Istio's list is Envoy's with UNDEFINED before it.
+		m.ForwardClientCertDetails = hcm.HttpConnectionManager_ForwardClientCertDetails(d - 1)
+	}
 	m.SetCurrentClientCertDetails = &hcm.HttpConnectionManager_SetCurrentClientCertDetails{
 		Subject: wrapperspb.Bool(true), Cert: true, Uri: true, Dns: true,
 	}

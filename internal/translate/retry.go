@@ -7,6 +7,7 @@ import (
 
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	previoushosts "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	previouspriorities "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 	istio "istio.io/api/networking/v1alpha3"
 )
 
@@ -16,9 +17,9 @@ const (
 )
 
 // retryPolicy is the route's own, else the mesh's, else Istio's default of two
-// retries. Nil, from attempts that are 0, turns retries off. Remote localities
-// need no retry_priority: the endpoints of all localities have one priority.
-func (t *translator) retryPolicy(own *istio.HTTPRetry) *route.RetryPolicy {
+// retries. Nil, from attempts that are 0, turns retries off. A hashed route
+// keeps to its endpoint unless it is told to leave it.
+func (t *translator) retryPolicy(own *istio.HTTPRetry, hashed bool) *route.RetryPolicy {
 	in := own
 	if in == nil {
 		in = t.mesh.GetDefaultHttpRetryPolicy()
@@ -28,6 +29,9 @@ func (t *translator) retryPolicy(own *istio.HTTPRetry) *route.RetryPolicy {
 		NumRetries:                    uint32Value(2),
 		RetryHostPredicate:            otherHosts(),
 		HostSelectionRetryMaxAttempts: 5,
+	}
+	if hashed {
+		out.RetryHostPredicate = nil
 	}
 	if in == nil {
 		return out
@@ -40,8 +44,14 @@ func (t *translator) retryPolicy(own *istio.HTTPRetry) *route.RetryPolicy {
 		out.RetryOn, out.RetriableStatusCodes = retryOn(in.GetRetryOn())
 	}
 	out.PerTryTimeout = in.GetPerTryTimeout()
-	if in.GetRetryIgnorePreviousHosts() != nil && !in.GetRetryIgnorePreviousHosts().GetValue() {
+	if leave := in.GetRetryIgnorePreviousHosts(); leave != nil {
 		out.RetryHostPredicate = nil
+		if leave.GetValue() {
+			out.RetryHostPredicate = otherHosts()
+		}
+	}
+	if in.GetRetryRemoteLocalities().GetValue() {
+		out.RetryPriority = otherPriorities()
 	}
 	if in.GetBackoff() != nil {
 		out.RetryBackOff = &route.RetryPolicy_RetryBackOff{BaseInterval: in.GetBackoff()}
@@ -57,6 +67,17 @@ func otherHosts() []*route.RetryPolicy_RetryHostPredicate {
 			TypedConfig: packed(&previoushosts.PreviousHostsPredicate{}),
 		},
 	}}
+}
+
+// otherPriorities makes every second retry leave the priorities, and with them
+// the localities, that were tried.
+func otherPriorities() *route.RetryPolicy_RetryPriority {
+	return &route.RetryPolicy_RetryPriority{
+		Name: "envoy.retry_priorities.previous_priorities",
+		ConfigType: &route.RetryPolicy_RetryPriority_TypedConfig{
+			TypedConfig: packed(&previouspriorities.PreviousPrioritiesConfig{UpdateFrequency: 2}),
+		},
+	}
 }
 
 // retryOn takes the status codes out of a list of conditions. They need a

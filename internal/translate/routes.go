@@ -6,6 +6,7 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -74,19 +75,26 @@ func gatewayNames(names []string, namespace string) []string {
 	return out
 }
 
-// routes are those of a router for one port of a gateway or of the mesh. As in
-// Istio nothing follows a route that takes every request.
-func (t *translator) routes(r *router, port uint32, gateway string) []*route.Route {
+// An entrance is where requests come in: a port of the mesh or of a gateway.
+type entrance struct {
+	port    uint32
+	gateway string // "mesh" or "namespace/name"
+	secure  bool   // by TLS
+}
+
+// routes are those of a router for one entrance. As in Istio nothing follows a
+// route that takes every request.
+func (t *translator) routes(r *router, in entrance) []*route.Route {
 	var out []*route.Route
 	for _, rule := range r.rules {
 		if len(rule.http.GetMatch()) == 0 {
-			return append(out, t.route(r, rule, nil, port))
+			return append(out, t.route(r, rule, nil, in))
 		}
 		for _, m := range rule.http.GetMatch() {
-			if !t.applies(m, r.object.Namespace, port, gateway) {
+			if !t.applies(m, r.object.Namespace, in) {
 				continue
 			}
-			made := t.route(r, rule, m, port)
+			made := t.route(r, rule, m, in)
 			out = append(out, made)
 			if catchAll(made.Match) {
 				return out
@@ -98,15 +106,15 @@ func (t *translator) routes(r *router, port uint32, gateway string) []*route.Rou
 
 // applies reports whether a match condition concerns this proxy: what it says
 // of ports, gateways and sources is settled here and not with each request.
-func (t *translator) applies(m *istio.HTTPMatchRequest, namespace string, port uint32, gateway string) bool {
-	if m.GetPort() != 0 && m.GetPort() != port {
+func (t *translator) applies(m *istio.HTTPMatchRequest, namespace string, in entrance) bool {
+	if m.GetPort() != 0 && m.GetPort() != in.port {
 		return false
 	}
 	if len(m.GetGateways()) > 0 {
-		return slices.Contains(gatewayNames(m.GetGateways(), namespace), gateway)
+		return slices.Contains(gatewayNames(m.GetGateways(), namespace), in.gateway)
 	}
 	var own map[string]string
-	if gateway != mesh {
+	if in.gateway != mesh {
 		own = t.opt.Gateway
 	}
 	return selects(m.GetSourceLabels(), own) && (m.GetSourceNamespace() == "" || m.GetSourceNamespace() == t.opt.Namespace)
@@ -128,7 +136,7 @@ func catchAll(m *route.RouteMatch) bool {
 
 // route translates one HTTPRoute under one of its matches; nil matches all.
 // Short names in it are of the namespace where it was written.
-func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest, port uint32) *route.Route {
+func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest, in entrance) *route.Route {
 	o, h, namespace := r.object, rule.http, rule.object.Namespace
 	out := &route.Route{
 		Name:       h.GetName(),
@@ -145,13 +153,13 @@ func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest,
 	ops.apply(out)
 	switch {
 	case h.GetRedirect() != nil:
-		out.Action = redirectAction(h.GetRedirect(), port)
+		out.Action = redirectAction(h.GetRedirect(), in)
 	case h.GetDirectResponse() != nil:
 		out.Action = directResponse(h.GetDirectResponse())
 	default:
-		out.Action = &route.Route_Route{Route: t.routeAction(out, h, namespace, ops.authority, port)}
+		out.Action = &route.Route_Route{Route: t.routeAction(out, h, namespace, ops.authority, in.port)}
 	}
-	out.Decorator = &route.Decorator{Operation: operation(out, o.Name, port)}
+	out.Decorator = &route.Decorator{Operation: operation(out, o.Name, in.port)}
 	if fault := faultFilter(h.GetFault()); fault != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{faultName: packed(fault)}
 	}
@@ -161,7 +169,8 @@ func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest,
 // routeAction forwards to the destinations of the route, with all that goes
 // with it: timeout, retries, rewrite and mirrors.
 func (t *translator) routeAction(out *route.Route, h *istio.HTTPRoute, namespace, authority string, port uint32) *route.RouteAction {
-	a := &route.RouteAction{RetryPolicy: t.retryPolicy(h.GetRetries())}
+	a := &route.RouteAction{HashPolicy: t.hashPolicies(h.GetRoute(), namespace, port)}
+	a.RetryPolicy = t.retryPolicy(h.GetRetries(), len(a.HashPolicy) > 0)
 	setTimeout(a, h.GetTimeout())
 	if rw := h.GetRewrite(); rw != nil {
 		if re := rw.GetUriRegexRewrite(); re != nil {
@@ -213,6 +222,22 @@ func (t *translator) setDestinations(a *route.RouteAction, out *route.Route, to 
 	a.ClusterSpecifier = &route.RouteAction_WeightedClusters{WeightedClusters: weighted}
 }
 
+// hashPolicies are those of the destinations that balance by a hash, each once.
+func (t *translator) hashPolicies(to []*istio.HTTPRouteDestination, namespace string, port uint32) []*route.RouteAction_HashPolicy {
+	var out []*route.RouteAction_HashPolicy
+	for _, d := range to {
+		if d.GetWeight() == 0 && len(to) > 1 {
+			continue
+		}
+		s, _, number := t.destination(d.GetDestination(), namespace, port)
+		p := t.hashPolicy(s, number, d.GetDestination().GetSubset())
+		if p != nil && !slices.ContainsFunc(out, func(o *route.RouteAction_HashPolicy) bool { return proto.Equal(o, p) }) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // setTimeout sets Istio's default, which is none, unless the user has one. The
 // deprecated field of gRPC is set beside it because Istio does.
 func setTimeout(a *route.RouteAction, timeout *durationpb.Duration) {
@@ -229,8 +254,11 @@ func (t *translator) defaultRoute(s *service, p *servicePort) *route.Route {
 	}
 	a := &route.RouteAction{
 		ClusterSpecifier: &route.RouteAction_Cluster{Cluster: clusterName(p.number, "", s.host)},
-		RetryPolicy:      t.retryPolicy(nil),
 	}
+	if p := t.hashPolicy(s, p.number, ""); p != nil {
+		a.HashPolicy = append(a.HashPolicy, p)
+	}
+	a.RetryPolicy = t.retryPolicy(nil, len(a.HashPolicy) > 0)
 	setTimeout(a, nil)
 	out := &route.Route{Name: "default", Match: routeMatch(nil), Action: &route.Route_Route{Route: a}}
 	out.Decorator = &route.Decorator{Operation: operation(out, "", p.number)}
@@ -255,12 +283,17 @@ func operation(r *route.Route, name string, port uint32) string {
 	return name + ":" + portString(port) + path
 }
 
-// destinationCluster is the cluster of a destination, asked for on a port. A
-// destination without a port means the only port of its service, else the
-// port asked for.
+// destinationCluster is the cluster of a destination, asked for on a port.
 func (t *translator) destinationCluster(d *istio.Destination, namespace string, port uint32) string {
-	host := t.fqdn(d.GetHost(), namespace)
-	s := t.byHost[host]
+	_, host, number := t.destination(d, namespace, port)
+	return clusterName(number, d.GetSubset(), host)
+}
+
+// destination looks a destination up; the service is nil if there is none. One
+// without a port means the only port of its service, else the port asked for.
+func (t *translator) destination(d *istio.Destination, namespace string, port uint32) (s *service, host string, number uint32) {
+	host = t.fqdn(d.GetHost(), namespace)
+	s = t.byHost[host]
 	if s != nil && s.alias != nil {
 		s = s.alias
 		host = s.host
@@ -271,7 +304,7 @@ func (t *translator) destinationCluster(d *istio.Destination, namespace string, 
 	case s != nil && len(s.ports) == 1:
 		port = s.ports[0].number
 	}
-	return clusterName(port, d.GetSubset(), host)
+	return s, host, port
 }
 
 // directResponse answers from the proxy itself.
@@ -286,9 +319,9 @@ func directResponse(d *istio.HTTPDirectResponse) *route.Route_DirectResponse {
 	return &route.Route_DirectResponse{DirectResponse: a}
 }
 
-// redirectAction sends the client elsewhere. The port of a plain HTTP server
-// is 80 if nothing is said, so it is not written out then.
-func redirectAction(in *istio.HTTPRedirect, port uint32) *route.Route_Redirect {
+// redirectAction sends the client elsewhere. A port that the scheme has anyway
+// is not written out.
+func redirectAction(in *istio.HTTPRedirect, from entrance) *route.Route_Redirect {
 	a := &route.RedirectAction{HostRedirect: in.GetAuthority()}
 	switch {
 	case in.GetUri() != "":
@@ -297,6 +330,9 @@ func redirectAction(in *istio.HTTPRedirect, port uint32) *route.Route_Redirect {
 		a.PathRewriteSpecifier = &route.RedirectAction_PrefixRewrite{PrefixRewrite: in.GetPrefixRewrite()}
 	}
 	scheme := "http"
+	if from.secure {
+		scheme = "https"
+	}
 	if in.GetScheme() != "" {
 		scheme = in.GetScheme()
 		a.SchemeRewriteSpecifier = &route.RedirectAction_SchemeRedirect{SchemeRedirect: scheme}
@@ -306,7 +342,7 @@ func redirectAction(in *istio.HTTPRedirect, port uint32) *route.Route_Redirect {
 		a.PortRedirect = p.Port
 	case *istio.HTTPRedirect_DerivePort:
 		if p.DerivePort == istio.HTTPRedirect_FROM_REQUEST_PORT {
-			a.PortRedirect = port
+			a.PortRedirect = from.port
 		}
 	}
 	if a.PortRedirect == 80 && scheme == "http" || a.PortRedirect == 443 && scheme == "https" {

@@ -18,6 +18,7 @@ type hostRules map[string]*rule
 type rule struct {
 	objects []*ruleObject
 	policy  *istio.TrafficPolicy // nil: none
+	source  *ruleObject          // that policy was written in
 	subsets []*subset
 }
 
@@ -87,7 +88,7 @@ func (t *translator) mergeRule(r *rule, o *ruleObject) {
 	}
 	r.objects = append(r.objects, o)
 	if r.policy == nil {
-		r.policy = o.Spec.GetTrafficPolicy()
+		r.policy, r.source = o.Spec.GetTrafficPolicy(), o
 	}
 	for i, s := range o.Spec.GetSubsets() {
 		field := fmt.Sprintf("spec.subsets[%d]", i)
@@ -176,10 +177,16 @@ func (t *translator) checkRules() {
 	}
 }
 
-// settings are what a policy says of one port that is done so far.
+// settings are what the policies say of one port.
 type settings struct {
-	loadBalancer *istio.LoadBalancerSettings
-	pool         *istio.ConnectionPoolSettings
+	balancer *istio.LoadBalancerSettings
+	pool     *istio.ConnectionPoolSettings
+	outliers *istio.OutlierDetection
+	tls      *istio.ClientTLSSettings
+	budget   *istio.TrafficPolicy_RetryBudget
+
+	tlsObject *ruleObject // that tls was written in
+	tlsField  string      // "spec.trafficPolicy.tls"
 }
 
 // settings of one port of a service or of one of its subsets. A later and
@@ -190,22 +197,33 @@ func (r *rule) settings(port uint32, sub *subset) settings {
 	if r == nil {
 		return out
 	}
-	policies := []*istio.TrafficPolicy{r.policy}
+	out.apply(r.policy, port, r.source, "spec.trafficPolicy")
 	if sub != nil {
-		policies = append(policies, sub.policy)
-	}
-	for _, p := range policies {
-		if p.GetLoadBalancer() != nil {
-			out.loadBalancer = p.GetLoadBalancer()
-		}
-		if p.GetConnectionPool() != nil {
-			out.pool = p.GetConnectionPool()
-		}
-		for _, level := range p.GetPortLevelSettings() {
-			if level.GetPort().GetNumber() == port {
-				out = settings{loadBalancer: level.GetLoadBalancer(), pool: level.GetConnectionPool()}
-			}
-		}
+		out.apply(sub.policy, port, sub.object, sub.field+".trafficPolicy")
 	}
 	return out
+}
+
+func (s *settings) apply(p *istio.TrafficPolicy, port uint32, o *ruleObject, field string) {
+	if p.GetLoadBalancer() != nil {
+		s.balancer = p.GetLoadBalancer()
+	}
+	if p.GetConnectionPool() != nil {
+		s.pool = p.GetConnectionPool()
+	}
+	if p.GetOutlierDetection() != nil {
+		s.outliers = p.GetOutlierDetection()
+	}
+	if p.GetTls() != nil {
+		s.tls, s.tlsObject, s.tlsField = p.GetTls(), o, field+".tls"
+	}
+	if p.GetRetryBudget() != nil {
+		s.budget = p.GetRetryBudget()
+	}
+	for i, level := range p.GetPortLevelSettings() {
+		if level.GetPort().GetNumber() == port {
+			s.balancer, s.pool, s.outliers = level.GetLoadBalancer(), level.GetConnectionPool(), level.GetOutlierDetection()
+			s.tls, s.tlsObject, s.tlsField = level.GetTls(), o, fmt.Sprintf("%s.portLevelSettings[%d].tls", field, i)
+		}
+	}
 }

@@ -20,7 +20,8 @@ var supportTable string
 type SupportRow struct {
 	Kind  string // "VirtualService"
 	Field string // "http[].match[].uri", without "spec."
-	// Status is "yes", "partial" or "no".
+	// Status is "yes", "partial", "no" or "same": the field holds what Note
+	// names, and the rows of that are its own too.
 	Status string
 	Case   string // the golden case that uses it; may be empty
 	Note   string // may be empty
@@ -48,6 +49,32 @@ func Support() []SupportRow {
 type supportNode struct {
 	row      *SupportRow // nil: see below
 	children map[string]*supportNode
+	same     *supportNode // whose children are its own too; may be nil
+}
+
+func (n *supportNode) child(name string) *supportNode {
+	for ; n != nil; n = n.same {
+		if c := n.children[name]; c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+func (n *supportNode) make(path string) *supportNode {
+	for _, step := range strings.Split(path, ".") {
+		step = strings.TrimSuffix(step, "[]")
+		next := n.children[step]
+		if next == nil {
+			next = &supportNode{}
+			if n.children == nil {
+				n.children = make(map[string]*supportNode)
+			}
+			n.children[step] = next
+		}
+		n = next
+	}
+	return n
 }
 
 // supportTree has the rows by kind and by the steps of their paths.
@@ -60,18 +87,11 @@ func supportTree() map[string]*supportNode {
 			n = &supportNode{}
 			kinds[row.Kind] = n
 		}
-		for _, step := range strings.Split(row.Field, ".") {
-			next := n.children[strings.TrimSuffix(step, "[]")]
-			if next == nil {
-				next = &supportNode{}
-				if n.children == nil {
-					n.children = make(map[string]*supportNode)
-				}
-				n.children[strings.TrimSuffix(step, "[]")] = next
-			}
-			n = next
+		if at := n.make(row.Field); row.Status == "same" {
+			at.same = n.make(row.Note)
+		} else {
+			at.row = &rows[i]
 		}
-		n.row = &rows[i]
 	}
 	return kinds
 }
@@ -85,7 +105,7 @@ func (t *translator) checkSupport() {
 	warnFields(t, tree["ServiceEntry"], t.set.ServiceEntries)
 	warnFields(t, tree["WorkloadEntry"], t.set.WorkloadEntries)
 	t.checkValues()
-	t.checkMesh()
+	t.checkMeshLocality()
 
 	var unread []string
 	walkFields(t.mesh.ProtoReflect(), tree["MeshConfig"], nil, func(path []string, row *SupportRow) {
@@ -133,7 +153,7 @@ func walkFields(m protoreflect.Message, tree *supportNode, path []string, visit 
 		if !m.Has(fd) {
 			continue
 		}
-		node, at := tree.children[fd.JSONName()], append(path, fd.JSONName())
+		node, at := tree.child(fd.JSONName()), append(path, fd.JSONName())
 		switch {
 		case node == nil:
 			visit(at, nil)

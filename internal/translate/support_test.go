@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -50,33 +51,52 @@ func fieldsOf(d protoreflect.MessageDescriptor, prefix string, visit func(path s
 
 // whole reports whether a message is one value to its reader.
 func whole(fd protoreflect.FieldDescriptor) bool {
-	if fd.Message() == nil || fd.IsMap() || fd.Message().ParentFile().Package() == "google.protobuf" {
+	if fd.Message() == nil || fd.IsMap() || fd.Message().Fields().Len() == 0 ||
+		fd.Message().ParentFile().Package() == "google.protobuf" {
 		return true
 	}
 	return slices.Contains([]protoreflect.Name{"StringMatch", "Percent", "PortSelector"}, fd.Message().Name())
 }
 
+// samePath is the path under which the rows of a field stand: that of what it
+// is the same as, if it has no row of its own.
+func samePath(rows map[string]translate.SupportRow, kind, path string) string {
+	for _, own := rows[kind+" "+path]; !own; _, own = rows[kind+" "+path] {
+		before := path
+		for _, r := range rows {
+			if rest, ok := strings.CutPrefix(path, r.Field+"."); ok && r.Kind == kind && r.Status == "same" {
+				path = r.Note + "." + rest
+				break
+			}
+		}
+		if path == before {
+			break
+		}
+	}
+	return path
+}
+
 // TestSupportIsComplete wants a row for every field that the types have. A row
 // may stand for all that its field holds only when none of it is done.
 func TestSupportIsComplete(t *testing.T) {
-	rows := map[string]translate.SupportRow{}
+	rows, left := map[string]translate.SupportRow{}, map[string]bool{}
 	for _, r := range translate.Support() {
 		key := r.Kind + " " + r.Field
-		if _, twice := rows[key]; twice {
+		if left[key] {
 			t.Errorf("%s is in the table twice", key)
 		}
-		rows[key] = r
-		if !slices.Contains([]string{"yes", "partial", "no"}, r.Status) {
+		rows[key], left[key] = r, true
+		if !slices.Contains([]string{"yes", "partial", "no", "same"}, r.Status) {
 			t.Errorf("%s: the status is %q", key, r.Status)
 		}
 	}
 	for kind, m := range kinds() {
 		fieldsOf(m.ProtoReflect().Descriptor(), "", func(path string, fd protoreflect.FieldDescriptor) bool {
-			key := kind + " " + path
+			key := kind + " " + samePath(rows, kind, path)
 			row, ok := rows[key]
-			delete(rows, key)
+			delete(left, key)
 			switch {
-			case ok && !whole(fd) && row.Status != "no":
+			case ok && !whole(fd) && row.Status != "no" && row.Status != "same":
 				t.Errorf("%s holds fields that need rows of their own", key)
 			case !ok && whole(fd) && kind != "MeshConfig":
 				t.Errorf("%s is not in the table", key)
@@ -84,10 +104,10 @@ func TestSupportIsComplete(t *testing.T) {
 			if kind == "MeshConfig" { // its types are deep and refer to themselves
 				return !ok && strings.Count(path, ".") < 3
 			}
-			return !ok && !whole(fd)
+			return !whole(fd) && (!ok || row.Status == "same")
 		})
 	}
-	for key := range rows {
+	for key := range left {
 		t.Errorf("%s is in the table and not in the types", key)
 	}
 }
@@ -95,13 +115,22 @@ func TestSupportIsComplete(t *testing.T) {
 // TestSupportIsTested wants a golden case for every "yes", which sets the
 // field, and for every other case that the table names.
 func TestSupportIsTested(t *testing.T) {
+	rows := map[string]translate.SupportRow{}
+	for _, r := range translate.Support() {
+		rows[r.Kind+" "+r.Field] = r
+	}
 	used := map[string]map[string]bool{} // case, then "KIND FIELD"
 	for _, file := range goldenFiles(t) {
-		used[caseName(file)] = usedFields(readCase(t, file).set)
+		fields := usedFields(readCase(t, file).set)
+		for key := range maps.Clone(fields) {
+			kind, path, _ := strings.Cut(key, " ")
+			fields[kind+" "+samePath(rows, kind, path)] = true
+		}
+		used[caseName(file)] = fields
 	}
 	for _, r := range translate.Support() {
 		if r.Case == "" {
-			if r.Status == "yes" {
+			if r.Status == "yes" || r.Status == "same" {
 				t.Errorf("%s %s is said to be done and has no case", r.Kind, r.Field)
 			}
 			continue
@@ -260,11 +289,12 @@ func supportMarkdown() string {
 # What Sundog makes of each field
 
 **yes**: it does what Istio does with it. **partial**: in part, as the note says. **no**: the field is read and checked, and has
-no effect yet; ` + "`sundog validate`" + ` and ` + "`sundog run`" + ` warn of it wherever it is set. A row stands for all that its field
-holds. The case is the example under ` + "`internal/translate/testdata`" + ` that shows, with input and output, what becomes of the field.
+no effect yet; ` + "`sundog validate`" + ` and ` + "`sundog run`" + ` warn of it wherever it is set. **same**: the field holds what the note
+names, and the rows of that are its own too. A row stands for all that its field holds. The case is the example under
+` + "`internal/translate/testdata`" + ` that shows, with input and output, what becomes of the field.
 
-Of Kubernetes, Sundog reads Service, EndpointSlice, Endpoints and Pod for where requests can go; Deployment and ServiceAccount are
-read and not needed. Fields of the MeshConfig that are not listed are named in a note and not used.
+Of Kubernetes, Sundog reads Service, EndpointSlice, Endpoints and Pod for where requests can go, and Secret for certificates;
+Deployment and ServiceAccount are read and not needed. Fields of the MeshConfig that are not listed are named in a note and not used.
 `)
 	kind := ""
 	pipe := regexp.MustCompile(`\|`)
@@ -276,6 +306,9 @@ read and not needed. Fields of the MeshConfig that are not listed are named in a
 		example := ""
 		if r.Case != "" {
 			example = "`" + r.Case + "`"
+		}
+		if r.Status == "same" {
+			r.Note = "as `" + r.Note + "`"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Field, r.Status, example, pipe.ReplaceAllString(r.Note, `\|`))
 	}

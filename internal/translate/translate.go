@@ -6,7 +6,8 @@
 // does. First the services of the set are indexed by host, with their ports,
 // subsets and endpoints; then virtual services become the route configurations
 // of the mesh and of the gateways; then every service port and subset becomes
-// a cluster. Which fields are understood is data: support.txt.
+// a cluster. The certificates that listeners and clusters name come from the
+// package credentials. Which fields are understood is data: support.txt.
 //
 // The package does no I/O, reads no clock and writes no log. Equal input gives
 // equal bytes, whatever the order of the lists of the Set.
@@ -19,6 +20,7 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/envoy"
+	"github.com/sundog-mesh/sundog/internal/translate/credentials"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	istio "istio.io/api/networking/v1alpha3"
 )
@@ -32,6 +34,9 @@ type Options struct {
 	// Gateway holds the labels of the gateway that this proxy is; nil: it is
 	// none and has no gateway listeners.
 	Gateway map[string]string
+	// Locality is where the proxy runs, "region/zone/subzone"; empty: what the
+	// topology labels of Gateway say.
+	Locality string
 	// Publish says where ports of gateways are really bound. A port that is
 	// not in it is bound as its Gateway has it, on all interfaces.
 	Publish []Publish
@@ -69,6 +74,7 @@ func Translate(set *config.Set, opt Options) (*envoy.Snapshot, []config.Problem)
 	t.addMesh(s)
 	t.addGateways(s)
 	t.addClusters(s)
+	s.Secrets = t.credentials.Secrets()
 	s.Sort()
 	t.checkRules()
 	t.checkSupport()
@@ -92,7 +98,9 @@ type translator struct {
 	delegates map[string]*routeObject // VirtualServices without hosts, by namespace/name
 	meshHosts *meshHosts
 	gateways  []*gatewayPort
-	problems  []config.Problem
+	// credentials has the secrets that listeners and clusters name.
+	credentials *credentials.Store
+	problems    []config.Problem
 }
 
 func newTranslator(set *config.Set, opt Options) *translator {
@@ -106,7 +114,7 @@ func newTranslator(set *config.Set, opt Options) *translator {
 	if mesh == nil {
 		mesh = &meshconfig.MeshConfig{}
 	}
-	t := &translator{opt: opt, mesh: mesh}
+	t := &translator{opt: opt, mesh: mesh, credentials: credentials.New(set, opt.Namespace)}
 	t.set = config.Set{
 		VirtualServices:  sorted(set.VirtualServices),
 		DestinationRules: sorted(set.DestinationRules),

@@ -10,9 +10,13 @@ import (
 	"testing"
 
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/envoy"
@@ -194,6 +198,7 @@ func shuffled(r *rand.Rand, set *config.Set) *config.Set {
 	out.EndpointSlices = shuffle(r, set.EndpointSlices)
 	out.Endpoints = shuffle(r, set.Endpoints)
 	out.Pods = shuffle(r, set.Pods)
+	out.Secrets = shuffle(r, set.Secrets)
 	out.Overrides = shuffle(r, set.Overrides)
 	return &out
 }
@@ -231,7 +236,7 @@ func TestSnapshotsAreValid(t *testing.T) {
 		if config.HasErrors(problems) {
 			continue
 		}
-		var messages []interface{ ValidateAll() error }
+		var messages []proto.Message
 		for _, m := range s.Routes {
 			messages = append(messages, m)
 		}
@@ -242,17 +247,45 @@ func TestSnapshotsAreValid(t *testing.T) {
 			messages = append(messages, m)
 		}
 		for _, m := range s.Listeners {
-			manager := &hcm.HttpConnectionManager{}
-			if err := m.GetFilterChains()[0].GetFilters()[0].GetTypedConfig().UnmarshalTo(manager); err != nil {
-				t.Error(err)
-			}
-			messages = append(messages, m, manager)
+			messages = append(messages, m)
+		}
+		for _, m := range s.Secrets {
+			messages = append(messages, m)
 		}
 		for _, m := range messages {
-			if err := m.ValidateAll(); err != nil {
-				t.Errorf("%s: %v", caseName(file), err)
-			}
+			validate(t, caseName(file), m)
 		}
+	}
+}
+
+// validate checks a message and all that stands inside an Any in it.
+func validate(t *testing.T, name string, m proto.Message) {
+	t.Helper()
+	v, ok := m.(interface{ ValidateAll() error })
+	if !ok {
+		t.Errorf("%s: %T cannot be validated", name, m)
+		return
+	}
+	if err := v.ValidateAll(); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	err := protorange.Range(m.ProtoReflect(), func(values protopath.Values) error {
+		inner, ok := values.Index(-1).Value.Interface().(protoreflect.Message)
+		if !ok {
+			return nil
+		}
+		if packed, ok := inner.Interface().(*anypb.Any); ok {
+			message, err := packed.UnmarshalNew()
+			if err != nil {
+				return err
+			}
+			validate(t, name, message)
+			return protorange.Break
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
 	}
 }
 

@@ -125,7 +125,7 @@ func (t *translator) virtualHostsOn(port uint32) []meshVirtualHost {
 		if len(served) == 0 && (port != 80 || len(t.meshHosts.extra[r]) == 0) {
 			continue
 		}
-		routes := t.routes(r, port, mesh)
+		routes := t.routes(r, entrance{port: port, gateway: mesh})
 		if len(routes) == 0 {
 			continue
 		}
