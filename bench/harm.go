@@ -4,150 +4,258 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// upload is the request of the harm part.
+// mostHarm is how much longer clients may wait with a broken shadow.
+const mostHarm = 1.05
+
+// upload is what clients of the harm part send.
 type upload struct {
 	name   string
-	file   string
-	conns  int
+	size   int
+	conns  []int
 	length time.Duration // of a run
 }
 
-// harm compares the latency that clients see with a broken shadow against no
-// mirror at all, at half of the rate that the proxy takes without a mirror.
+// uploads are the bodies and connections of the matrix. Of 16 MiB a proxy takes
+// some tens a second: over 256 connections each would carry one, and harm shows
+// at the next.
+func (b *bench) uploads() []upload {
+	short, long := b.length/2, b.length*3/4
+	if b.quick {
+		return []upload{{"1 KiB", 1 << 10, []int{16}, short}, {"16 MiB", 16 << 20, []int{4}, short}}
+	}
+	return []upload{
+		{"1 KiB", 1 << 10, []int{1, 16, 256}, short},
+		{"64 KiB", 64 << 10, []int{1, 16, 256}, short},
+		{"16 MiB", 16 << 20, []int{1, 4, 16}, long},
+	}
+}
+
+// harmRuns is how often a proxy runs in each cell: there are many.
+func (b *bench) harmRuns(proxy string) int {
+	if b.quick || proxy != "sundog" {
+		return max(1, b.runs/4)
+	}
+	return (b.runs + 1) / 2
+}
+
+// subject is a proxy in the harm part.
+type subject struct {
+	proxy
+
+	plain *process // without a mirror; nil: to be started
+	rate  float64  // half of what that takes
+	tally tally
+}
+
+// harmed is what a broken shadow did to the clients of one proxy.
+type harmed struct {
+	failed, unanswered int
+	r50, r99           float64 // with the mirror against without
+	peak               float64 // bytes
+	ledger             ledger  // Sundog's
+}
+
+// harm compares what clients see with a broken shadow against no mirror at
+// all, at half of the rate that the proxy takes without a mirror.
 func (b *bench) harm(ctx context.Context) error {
-	primary, err := sink()
+	primary, err := b.play(ctx, wellShadow)
 	if err != nil {
 		return err
 	}
 	defer primary.stop()
-	small, err := b.file("body-1k", 1<<10)
-	if err != nil {
-		return err
-	}
-	large, err := b.file("body-16m", 16<<20)
-	if err != nil {
-		return err
-	}
-	b.report.printf(`Clients POST at a fixed rate (h2load): half of what each proxy takes without a mirror. Runs without a mirror and with a mirror of
-all requests alternate, and ratios are with against without. Requests that were due in a run and had no answer at its end are
-unanswered, and count with the least that they waited.
-The first shadow is well: it shows what the copies cost by themselves, for which that rate does not leave room in every proxy.
-Peers run %d times only.
-
-`, b.peerRuns())
-	b.report.columns("body", "shadow", "proxy", "rate", "p50, ms", "p99, ms", "p50 ratio", "p99 ratio", "budget",
-		"answered", "failed", "unanswered", "RSS before, MiB", "after, MiB", "ledger")
-	proxies := []proxy{b.sundogProxy(), b.nginxProxy(), b.envoyProxy()}
-	for _, u := range []upload{
-		{"1 KiB", small, 16, b.length},
-		{"16 MiB", large, 2, b.length},
-	} {
-		for _, p := range proxies {
-			if err := b.harmRows(ctx, p, u, primary.addr); err != nil {
-				return fmt.Errorf("%s, %s: %w", p.name, u.name, err)
+	b.harmIntro()
+	subjects := []*subject{{proxy: b.sundogProxy()}, {proxy: b.envoyProxy()}, {proxy: b.nginxProxy()}}
+	b.harmColumns(subjects)
+	for _, u := range b.uploads() {
+		body, err := b.file("body-"+strconv.Itoa(u.size), u.size)
+		if err != nil {
+			return err
+		}
+		for _, conns := range u.conns {
+			l := load{
+				conns: conns, body: body, length: u.length,
+				warm: 300 * time.Millisecond, patience: time.Second,
+			}
+			if err := b.harmGroup(ctx, subjects, u.name, l, primary.addr); err != nil {
+				return err
 			}
 		}
 	}
 	b.report.printf("\n")
+	b.harmSummary(subjects)
 	return nil
 }
 
-// peerRuns is how often a peer runs in the harm part, which is the longest.
-func (b *bench) peerRuns() int { return (b.runs + 1) / 2 }
+func (b *bench) harmIntro() {
+	b.report.printf(`Clients POST at a fixed rate, evenly over time and connections: half of what each proxy takes without a mirror. In each cell, runs without a mirror and with a mirror of
+all requests alternate: %d of Sundog, %d of each peer, %v long (%v for 16 MiB, which has at most 16
+connections: of so large bodies, 256 would carry one each, and harm shows at a connection's next). A cell of a proxy has: requests that failed + requests without an answer a second after the run; p50 and p99 with the mirror against
+without; the peak of resident memory. The budget is for Sundog's ratios. What is due while its connection still waits counts from when it was due.
+The first shadow is well: it shows what the copies cost by themselves. Primary, shadow and proxy are processes of their own; the shadow's has a low
+priority (nice 15), since it would be on another machine.
 
-// harmRows is one proxy with all shadows, beside the same without a mirror.
-func (b *bench) harmRows(ctx context.Context, p proxy, u upload, primary string) error {
-	if p.missing {
-		b.report.missing(15, u.name, "all", p.name)
-		return nil
+`, b.harmRuns("sundog"), b.harmRuns("nginx"), b.length/2, b.length*3/4)
+}
+
+func (b *bench) harmColumns(subjects []*subject) {
+	columns := []string{"body", "connections", "shadow"}
+	for _, s := range subjects {
+		columns = append(columns, s.name+": failed", "p50 ×", "p99 ×", "MiB")
 	}
-	plain, err := p.start(ctx, job{primary: primary})
-	if err != nil {
-		return err
-	}
-	defer plain.stop()
-	l := load{addr: plain.addr, conns: u.conns, body: u.file, length: u.length}
-	most, err := b.capacity(ctx, l)
-	if err != nil {
-		return err
-	}
-	l.rate = most / 2
-	for _, s := range shadows() {
-		if err := b.harmRow(ctx, p, u, s, plain, l, primary); err != nil {
-			return fmt.Errorf("the shadow %s: %w", s.name, err)
+	b.report.columns(append(columns, "failures", "budget", "most copies", "ledger")...)
+}
+
+// harmGroup is one load with all shadows, for all proxies.
+func (b *bench) harmGroup(ctx context.Context, subjects []*subject, body string, l load, primary string) error {
+	defer func() {
+		for _, s := range subjects {
+			s.plain.stop()
+			s.plain = nil
 		}
-	}
-	return nil
-}
-
-func (b *bench) harmRow(ctx context.Context, p proxy, u upload, s shadow, plain *process, l load, primary string) error {
-	bad, err := s.start()
-	if err != nil {
-		return err
-	}
-	defer bad.stop()
-	mirrored, err := p.start(ctx, job{primary: primary, shadow: bad.addr, percent: 100})
-	if err != nil {
-		return err
-	}
-	defer mirrored.stop()
-	runs := b.runs
-	if p.name != "sundog" {
-		runs = b.peerRuns()
-	}
-	if err := wait(ctx, 200*time.Millisecond); err != nil { // nginx listens before its worker runs
-		return err
-	}
-	before := mirrored.rss()
-	got, err := b.paced(ctx, []contender{{"without", plain}, {"with", mirrored}}, l, runs)
-	if err != nil {
-		return err
-	}
-	with, without := got["with"], got["without"]
-	r50, r99 := median(with.p50)/median(without.p50), median(with.p99)/median(without.p99)
-	budget, sums := "", ""
-	if p.name == "sundog" {
-		book, err := mirrored.ledger(ctx)
-		if err != nil {
-			return err
+	}()
+	for _, shadow := range shadows() {
+		if b.quick && shadow.name == wellShadow {
+			continue
 		}
-		budget, sums = verdict(max(r50, r99), 1.05), book.String()
-	}
-	b.report.row(u.name, s.name, p.name, fmt.Sprintf("%.1f/s", l.rate), ms(median(with.p50)), ms(median(with.p99)),
-		ratio(r50), ratio(r99), budget,
-		fmt.Sprint(with.answered), fmt.Sprint(with.failed), fmt.Sprint(with.unanswered), mib(before), mib(mirrored.rss()), sums)
-	return nil
-}
-
-// String has the outcomes, and whether their sum is, for each mirror, the
-// number of forwarded requests.
-func (l ledger) String() string {
-	sums := map[string]uint64{}
-	var outcomes, want uint64
-	for _, r := range l.Routes {
-		for _, m := range r.Mirrors {
-			want += r.Forwarded
-			for name, n := range m.Outcomes {
-				sums[name] += n
-				outcomes += n
+		cells := []string{body, strconv.Itoa(l.conns), shadow.name}
+		verdicts := []string{"", "", "", ""}
+		for _, s := range subjects {
+			got, err := b.harmCell(ctx, s, shadow.name, l, primary)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			cells = append(cells, b.harmCells(s, got, err, strings.Join(cells[:3], ", "))...)
+			if s.name == "sundog" && err == nil {
+				verdicts = []string{
+					none(got.failed + got.unanswered), verdict(max(got.r50, got.r99), mostHarm), got.ledger.dominant(), got.ledger.String(),
+				}
 			}
 		}
+		b.report.row(append(cells, verdicts...)...)
 	}
-	var text []string
-	for _, name := range slices.Sorted(maps.Keys(sums)) {
-		if sums[name] > 0 {
-			text = append(text, fmt.Sprintf("%s %d", name, sums[name]))
+	return nil
+}
+
+// harmCells are a proxy's columns, which it counts for the summary.
+func (b *bench) harmCells(s *subject, got harmed, err error, where string) []string {
+	switch {
+	case s.missing:
+		return []string{"missing", "", "", ""}
+	case err != nil:
+		b.report.failure("%s: %s: %v", s.name, where, err)
+		s.plain.stop() // the next cell has a new one
+		s.plain = nil
+		s.tally.broken++
+		return []string{"FAILED", "", "", ""}
+	}
+	s.tally.add(got)
+	return []string{fmt.Sprintf("%d + %d", got.failed, got.unanswered), ratio(got.r50), ratio(got.r99), fmt.Sprintf("%.0f", got.peak/(1<<20))}
+}
+
+// harmCell measures one proxy with one shadow, beside the same without.
+func (b *bench) harmCell(ctx context.Context, s *subject, shadow string, l load, primary string) (harmed, error) {
+	if s.missing {
+		return harmed{}, nil
+	}
+	if err := b.ready(ctx, s, l, primary); err != nil {
+		return harmed{}, err
+	}
+	bad, err := b.playShadow(ctx, shadow)
+	if err != nil {
+		return harmed{}, err
+	}
+	defer bad.stop()
+	mirrored, err := s.start(ctx, job{primary: primary}.mirroredTo(bad.addr, 100))
+	if err != nil {
+		return harmed{}, err
+	}
+	defer mirrored.stop()
+	if err := probe(ctx, mirrored.addr, wire{}); err != nil {
+		return harmed{}, err
+	}
+	l.rate = s.rate
+	got := b.paced(ctx, []contender{{"without", s.plain}, {"with", mirrored}}, b.upload, l, b.harmRuns(s.name))
+	with, without := got["with"], got["without"]
+	if with == nil || without == nil {
+		return harmed{}, errors.New("the load broke")
+	}
+	h := harmed{
+		failed: with.failed, unanswered: with.unanswered, peak: mirrored.peak(),
+		r50: median(with.p50) / median(without.p50), r99: median(with.p99) / median(without.p99),
+	}
+	if mirrored.admin != "" {
+		h.ledger, err = mirrored.ledger(ctx)
+	}
+	return h, err
+}
+
+// ready starts the proxy without a mirror, and finds its rate.
+func (b *bench) ready(ctx context.Context, s *subject, l load, primary string) (err error) {
+	if s.plain != nil {
+		return nil
+	}
+	if s.plain, err = s.start(ctx, job{primary: primary}); err != nil {
+		return err
+	}
+	if err := probe(ctx, s.plain.addr, wire{}); err != nil {
+		return err
+	}
+	l.addr = s.plain.addr
+	most, err := capacity(ctx, b.upload, l)
+	s.rate = most / 2
+	return err
+}
+
+// tally sums a proxy's cells.
+type tally struct {
+	cells, broken, harmless    int
+	failed, unanswered, within int
+	unbalanced                 int
+	r50, r99                   []float64
+	peak                       float64
+}
+
+func (t *tally) add(h harmed) {
+	t.cells++
+	t.failed += h.failed
+	t.unanswered += h.unanswered
+	if h.failed+h.unanswered == 0 {
+		t.harmless++
+	}
+	if max(h.r50, h.r99) <= mostHarm {
+		t.within++
+	}
+	if !h.ledger.balances() {
+		t.unbalanced++
+	}
+	t.r50, t.r99 = append(t.r50, h.r50), append(t.r99, h.r99)
+	t.peak = max(t.peak, h.peak)
+}
+
+// harmSummary has all cells of a proxy in one row.
+func (b *bench) harmSummary(subjects []*subject) {
+	b.report.columns("proxy", "cells", "not measured", "failed", "unanswered", "budget", "cells without", "p50 ×, median", "worst", "p99 ×, median", "worst",
+		fmt.Sprintf("both ≤ %.2f", mostHarm), "peak, MiB", "ledgers that do not balance", "budget")
+	for _, s := range subjects {
+		t := s.tally
+		if t.cells == 0 {
+			b.report.missing(15, s.proxy, s.name)
+			continue
 		}
+		failures, unbalanced, books := "", "", ""
+		if s.name == "sundog" {
+			failures, unbalanced, books = none(t.failed+t.unanswered), strconv.Itoa(t.unbalanced), none(t.unbalanced)
+		}
+		b.report.row(s.name, strconv.Itoa(t.cells), strconv.Itoa(t.broken), strconv.Itoa(t.failed), strconv.Itoa(t.unanswered), failures,
+			strconv.Itoa(t.harmless), ratio(median(t.r50)), ratio(slices.Max(t.r50)), ratio(median(t.r99)), ratio(slices.Max(t.r99)),
+			strconv.Itoa(t.within), mib(t.peak), unbalanced, books)
 	}
-	if outcomes != want {
-		return strings.Join(append(text, fmt.Sprintf("**does NOT balance**: %d outcomes, %d forwarded", outcomes, want)), ", ")
-	}
-	return strings.Join(append(text, "balances"), ", ")
 }

@@ -24,17 +24,17 @@ func (b *bench) idleConnections(ctx context.Context) error {
 	b.report.printf("%d connections, each after one request; resident memory, less that before them. At the end each is\n"+
 		"asked again, to see whether it was still open. nginx allocates its 30,000 connections at the start.\n\n", b.idle)
 	b.report.columns("proxy", "RSS before, MiB", "with them, MiB", "KiB per connection", "budget, KiB", "closed by the proxy")
-	for _, p := range []proxy{b.sundogProxy(), b.nginxProxy(), b.envoyProxy()} {
+	for _, p := range b.mirroring() {
 		if p.missing {
-			b.report.missing(6, p.name)
+			b.report.missing(6, p, p.name)
 			continue
 		}
 		if err := b.idleRow(ctx, p, primary.addr); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			b.report.failure("%s: %v", p.name, err)
+			b.report.missing(6, p, p.name)
 		}
 	}
-	b.report.printf("\n")
-	return nil
+	return ctx.Err()
 }
 
 func (b *bench) idleRow(ctx context.Context, p proxy, primary string) error {
@@ -99,7 +99,7 @@ func exchangeOnce(c net.Conn) error {
 	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nhost: bench\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, "GET "+(wire{}).path()+" HTTP/1.1\r\nhost: bench\r\n\r\n"); err != nil {
 		return err
 	}
 	return readMessage(c, make([]byte, 4<<10))

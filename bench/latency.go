@@ -7,94 +7,99 @@ import (
 	"fmt"
 )
 
+// latencyRow is a job for all proxies that mirror, and its load.
+type latencyRow struct {
+	name string
+	job  job
+	load load
+}
+
 // latency compares what clients wait at the same fixed rate, half of what the
 // slowest takes.
 func (b *bench) latency(ctx context.Context) error {
-	primary, err := b.backend(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer primary.stop()
-	shadow, err := b.backend(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer shadow.stop()
-	b.report.printf("h2load, %d connections, all proxies at one rate: half of what the slowest of them takes at that job. h2load sends on all\n"+
-		"connections in the same instant, so these are the latencies of bursts. Unanswered requests count with the least that they waited.\n\n", b.conns)
+	b.report.printf("h2load, all proxies at one rate: half of what the slowest of them takes at that job. h2load sends on all\n"+
+		"connections in the same instant, so these are the latencies of bursts. Unanswered requests count with the least that they waited.\n"+
+		"HTTP/1.1 has %d connections, HTTP/2 has 8 with up to 32 streams.\n\n", b.conns)
 	b.report.columns("job", "rate", "proxy", "p50, ms", "p99, ms", "failed", "unanswered", "Sundog's p99 ÷ it", "budget")
-	for _, row := range []struct {
-		name    string
-		job     job
-		budgets map[string]float64
-	}{
-		{"plain", job{primary: primary.addr}, map[string]float64{"nginx": 1.0, "envoy": 0.8}},
-		{"100 % mirrored", job{primary: primary.addr, shadow: shadow.addr, percent: 100}, map[string]float64{"nginx": 1.0, "envoy": 0.8}},
-	} {
-		if err := b.latencyRows(ctx, row.name, row.job, row.budgets); err != nil {
-			return fmt.Errorf("%s: %w", row.name, err)
-		}
+	err := b.withBackends(ctx, func(small, large, shadow string) error {
+		one, h2 := load{conns: b.conns}, load{conns: 8, streams: 32}
+		plain := job{primary: small}
+		secure := job{wire: wire{key: keyECDSA}, primary: small}
+		framed := job{wire: wire{h2: true}, primary: small}
+		return b.latencyTable(ctx,
+			latencyRow{"plain", plain, one},
+			latencyRow{"64 KiB answers", job{primary: large}, one},
+			latencyRow{"10 % mirrored", plain.mirroredTo(shadow, 10), one},
+			latencyRow{"100 % mirrored", plain.mirroredTo(shadow, 100), one},
+			latencyRow{"TLS", secure, one},
+			latencyRow{"TLS, 100 % mirrored", secure.mirroredTo(shadow, 100), one},
+			latencyRow{"HTTP/2", framed, h2},
+			latencyRow{"HTTP/2, 100 % mirrored", framed.mirroredTo(shadow, 100), h2},
+		)
+	})
+	if err != nil {
+		return err
 	}
-	b.report.printf("\n")
+	l, err := b.grpcLoad(8, 32)
+	if err != nil {
+		return err
+	}
+	return b.withGRPC(ctx, func(primary, shadow string) error {
+		plain := job{wire: l.wire, primary: primary}
+		return b.latencyTable(ctx, latencyRow{"gRPC", plain, l}, latencyRow{"gRPC, 100 % mirrored", plain.mirroredTo(shadow, 100), l})
+	})
+}
+
+// latencyTable measures rows. What fails is told in its row; ctx's end is an
+// error.
+func (b *bench) latencyTable(ctx context.Context, rows ...latencyRow) error {
+	for _, row := range rows {
+		rate, got := b.atEqualRate(ctx, row)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		b.latencyCells(row.name, count(rate)+"/s", got)
+	}
 	return nil
 }
 
-func (b *bench) latencyRows(ctx context.Context, name string, j job, budgets map[string]float64) error {
-	proxies := []proxy{b.sundogProxy(), b.nginxProxy(), b.envoyProxy()}
-	all, stop, err := b.contenders(ctx, j, proxies...)
+// atEqualRate measures the proxies that are there.
+func (b *bench) atEqualRate(ctx context.Context, row latencyRow) (rate float64, got map[string]*series) {
+	all, stop := b.contenders(ctx, row.job, b.mirroring()...)
 	defer stop()
-	if err != nil {
-		return err
-	}
-	rate := 0.0
+	l := row.load
+	l.wire, l.length = row.job.wire, b.length
+	var able []contender
 	for _, c := range all {
-		most, err := b.capacity(ctx, load{addr: c.addr, conns: b.conns, length: b.length})
+		l.addr = c.addr
+		most, err := capacity(ctx, b.ask, l)
 		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			b.report.failure("%s: %v", c.name, err)
+			continue
 		}
+		able = append(able, c)
 		if rate == 0 || most/2 < rate {
 			rate = most / 2
 		}
 	}
-	got, err := b.paced(ctx, all, load{rate: rate, conns: b.conns, length: b.length}, b.runs)
-	if err != nil {
-		return err
-	}
-	for _, p := range proxies {
-		s := got[p.name]
-		if s == nil {
-			b.report.missing(9, name, count(rate)+"/s", p.name)
-			continue
-		}
-		r, budget := "", ""
-		if p.name != "sundog" {
-			v := median(got["sundog"].p99) / median(s.p99)
-			r, budget = ratio(v), verdict(v, budgets[p.name])
-		}
-		b.report.row(name, count(rate)+"/s", p.name, ms(median(s.p50)), ms(median(s.p99)),
-			fmt.Sprint(s.failed), fmt.Sprint(s.unanswered), r, budget)
-	}
-	return nil
+	l.rate = rate
+	return rate, b.paced(ctx, able, b.ask, l, b.runs)
 }
 
-// paced runs all contenders in turn under the same load at a fixed rate, after
-// a second to warm up.
-func (b *bench) paced(ctx context.Context, all []contender, l load, runs int) (map[string]*series, error) {
-	got := map[string]*series{}
-	for i := range runs + 1 {
-		turn := l
-		turn.length = b.turn(i)
-		for _, c := range all {
-			turn.addr = c.addr
-			measured, err := b.ask(ctx, turn)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
-			}
-			if got[c.name] == nil || i == 1 {
-				got[c.name] = &series{}
-			}
-			got[c.name].add(measured)
+func (b *bench) latencyCells(name, rate string, got map[string]*series) {
+	most := budgets{"nginx": 1.0, "envoy": 0.8}
+	for _, p := range b.mirroring() {
+		s := got[p.name]
+		if s == nil {
+			b.report.missing(9, p, name, rate, p.name)
+			continue
 		}
+		against, budget := "", ""
+		if own := got["sundog"]; own != nil && p.name != "sundog" {
+			r := median(own.p99) / median(s.p99)
+			against, budget = ratio(r), verdict(r, most[p.name])
+		}
+		b.report.row(name, rate, p.name, ms(median(s.p50)), ms(median(s.p99)),
+			fmt.Sprint(s.failed), fmt.Sprint(s.unanswered), against, budget)
 	}
-	return got, nil
 }

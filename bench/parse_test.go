@@ -67,6 +67,53 @@ func TestParseH2load(t *testing.T) {
 	}
 }
 
+func TestParseH2loadSummary(t *testing.T) {
+	const out = `starting benchmark...
+Application protocol: h2c
+
+finished in 1.50s, 20066.67 req/s, 2.13MB/s
+requests: 30100 total, 30356 started, 30100 done, 30100 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 30100 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 3.20MB (3353148) total, 500.55KB (512563) headers (space savings 73.02%), 1.93MB (2020080) data
+`
+	got, err := parseH2loadSummary(out)
+	if want := (summary{throughput{30100, 20066.67}, 0, 1500 * time.Millisecond, "30100 2xx, 0 3xx, 0 4xx, 0 5xx"}); err != nil || got != want {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	for _, test := range []struct {
+		name, from, to string
+		failed         int
+	}{
+		{"broken requests", "30100 succeeded, 0 failed, 0 errored", "30096 succeeded, 4 failed, 3 errored", 4},
+		{"another status", "30100 2xx, 0 3xx, 0 4xx, 0 5xx", "30095 2xx, 0 3xx, 2 4xx, 3 5xx", 5},
+		{"done without a status", "30100 2xx", "30090 2xx", 10},
+	} {
+		got, err := parseH2loadSummary(strings.Replace(out, test.from, test.to, 1))
+		if err != nil || got.failed != test.failed {
+			t.Errorf("%s: %d failed, %v, want %d", test.name, got.failed, err, test.failed)
+		}
+	}
+	for _, line := range []string{"finished in", "requests:", "status codes:"} {
+		if got, err := parseH2loadSummary(strings.Replace(out, line, "", 1)); err == nil {
+			t.Errorf("%v, want an error, without %q", got, line)
+		}
+	}
+	minutes, err := parseH2loadSummary(strings.Replace(out, "1.50s", "10.50min", 1))
+	if want := 630 * time.Second; err != nil || minutes.took != want {
+		t.Errorf("took %v, %v, want %v", minutes.took, err, want)
+	}
+}
+
+// What was due and not answered counts; a connection may have one under way.
+func TestUnanswered(t *testing.T) {
+	l := load{rate: 1000, conns: 16, length: 1020 * time.Millisecond}
+	for answered, want := range map[int]int{1000: 0, 984: 0, 983: 1, 1: 983, 0: 1000} {
+		if got := l.unanswered(answered); got != want {
+			t.Errorf("%d answered: %d are not, want %d", answered, got, want)
+		}
+	}
+}
+
 // A message ends where its content-length says, however its bytes arrive.
 func TestReadMessage(t *testing.T) {
 	const text = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n123456789"
@@ -108,6 +155,25 @@ func TestReplace(t *testing.T) {
 	}
 	if _, err := replace("no markers", "cpu", "x"); err == nil {
 		t.Error("a page without markers is replaced in silence")
+	}
+}
+
+// A page from before a part has room for it, in the parts' order.
+func TestAddMarkers(t *testing.T) {
+	whole := emptyPage()
+	old := whole
+	for _, name := range []string{"tls", "h2", "soak"} {
+		old = strings.Replace(old, notMeasured(name), "", 1)
+	}
+	if old == whole {
+		t.Fatal("nothing was removed")
+	}
+	got, err := addMarkers(old)
+	if diff := cmp.Diff(whole, got); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	if _, err := addMarkers("no markers"); err == nil {
+		t.Error("a page without any marker gets some")
 	}
 }
 

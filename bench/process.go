@@ -19,6 +19,7 @@ import (
 // process is a program under measurement, with its children.
 type process struct {
 	cmd   *exec.Cmd
+	env   []string
 	addr  string // where it serves
 	admin string // Sundog's admin interface
 	out   *strings.Builder
@@ -28,7 +29,10 @@ type process struct {
 // launch runs a program until ctx ends or stop is called, and waits until it
 // accepts connections at addr.
 func launch(ctx context.Context, addr string, env []string, name string, args ...string) (*process, error) {
-	p := &process{cmd: exec.CommandContext(ctx, name, args...), addr: addr, out: &strings.Builder{}, done: make(chan error, 1)}
+	p := &process{
+		cmd: exec.CommandContext(ctx, name, args...), env: env, addr: addr,
+		out: &strings.Builder{}, done: make(chan error, 1),
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -55,9 +59,31 @@ func launch(ctx context.Context, addr string, env []string, name string, args ..
 
 func (p *process) signal(s syscall.Signal) error { return syscall.Kill(-p.cmd.Process.Pid, s) }
 
+// again launches the same program with the same arguments at the same address.
+func (p *process) again(ctx context.Context) (*process, error) {
+	return launch(ctx, p.addr, p.env, p.cmd.Path, p.cmd.Args[1:]...)
+}
+
+// quit asks nginx to answer what it has begun and to end.
+func (p *process) quit() error {
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.done:
+		p.done <- err // for stop
+		return err
+	case <-time.After(15 * time.Second):
+		return fmt.Errorf("%s did not end in 15 s", filepath.Base(p.cmd.Path))
+	}
+}
+
 // stop ends the program and its children; what takes longer than two seconds
-// is killed.
+// is killed. A nil process is none.
 func (p *process) stop() {
+	if p == nil {
+		return
+	}
 	_ = p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
@@ -110,6 +136,27 @@ func (p *process) rss() float64 {
 		}
 	}
 	return float64(sum)
+}
+
+// peak is the most resident memory that the process and its children had, in
+// bytes: for each VmHWM of proc_pid_status(5).
+func (p *process) peak() float64 {
+	sum := 0.0
+	for _, pid := range p.pids() {
+		status, _ := os.ReadFile(filepath.Join("/proc", pid, "status"))
+		_, rest, _ := strings.Cut(string(status), "VmHWM:")
+		if f := strings.Fields(rest); len(f) > 1 {
+			kib, _ := strconv.ParseFloat(f[0], 64)
+			sum += kib * 1024
+		}
+	}
+	return sum
+}
+
+// descriptors is how many files the process has open.
+func (p *process) descriptors() int {
+	open, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "fd"))
+	return len(open)
 }
 
 func (p *process) pids() []string {

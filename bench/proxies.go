@@ -4,22 +4,27 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
+	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"text/template"
-	"time"
 )
 
 // job is what a proxy under measurement does.
 type job struct {
+	wire
+
 	primary, shadow string // host:port; no shadow: no mirroring
 	percent         int    // share that is mirrored, with a shadow
 	loops           int    // of Sundog; 0: 1
+}
+
+// mirroredTo is the job with copies of a share of the requests.
+func (j job) mirroredTo(shadow string, percent int) job {
+	j.shadow, j.percent = shadow, percent
+	return j
 }
 
 // proxy is a program that may do jobs.
@@ -29,6 +34,9 @@ type proxy struct {
 	missing bool // is not on this machine
 	start   func(context.Context, job) (*process, error)
 }
+
+// can tells whether the proxy has what the job asks for.
+func (p proxy) can(j job) bool { return j.shadow == "" || p.mirrors }
 
 func (b *bench) sundogProxy() proxy { return proxy{"sundog", true, false, b.startSundog} }
 func (b *bench) nginxProxy() proxy  { return proxy{"nginx", true, false, b.startNginx} }
@@ -44,104 +52,86 @@ func (b *bench) caddyProxy() proxy {
 	return proxy{"caddy", false, b.peers.caddy == "", b.startCaddy}
 }
 
-// startSundog runs sundog mirror.
-func (b *bench) startSundog(ctx context.Context, j job) (*process, error) {
-	percent, shadow := j.percent, j.shadow
-	if shadow == "" {
-		percent, shadow = 0, j.primary
-	}
-	return b.serveSundog(ctx, max(j.loops, 1), func(addr string) []string {
-		return []string{
-			"mirror", "--listen", addr, "--primary", "http://" + j.primary,
-			"--shadow", "http://" + shadow, "--percent", strconv.Itoa(percent),
+// mirroring are the proxies that can mirror.
+func (b *bench) mirroring() []proxy {
+	return []proxy{b.sundogProxy(), b.nginxProxy(), b.envoyProxy()}
+}
+
+// all are all proxies.
+func (b *bench) all() []proxy {
+	return append(b.mirroring(), b.haproxyProxy(), b.caddyProxy())
+}
+
+// contender is a proxy under measurement, running.
+type contender struct {
+	name string
+	*process
+}
+
+// contenders starts the proxies that are there, all with the same job, and
+// asks each for an answer. One that cannot is told, and left out. stop ends
+// them.
+func (b *bench) contenders(ctx context.Context, j job, proxies ...proxy) (all []contender, stop func()) {
+	for _, p := range proxies {
+		if p.missing || !p.can(j) {
+			continue
 		}
-	})
+		started, err := p.start(ctx, j)
+		if err == nil {
+			err = probe(ctx, started.addr, j.wire)
+		}
+		if err != nil {
+			b.report.failure("%s: %v", p.name, err)
+			started.stop()
+			continue
+		}
+		all = append(all, contender{p.name, started})
+	}
+	return all, func() {
+		for _, c := range all {
+			c.stop()
+		}
+	}
 }
-
-// serveSundog runs sundog with the arguments that make it serve at addr.
-func (b *bench) serveSundog(ctx context.Context, loops int, args func(addr string) []string) (*process, error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	p, err := launch(ctx, addr, nil, b.sundog, append(args(addr),
-		"--concurrency", strconv.Itoa(loops), "--admin", admin, "--drain-time", "0s", "--log-level", "warn")...)
-	if err != nil {
-		return nil, err
-	}
-	p.admin = admin
-	return p, nil
-}
-
-// ledger is what Sundog says of its copies, over all routes.
-type ledger struct {
-	Routes []struct {
-		Forwarded uint64 `json:"forwarded"`
-		Mirrors   []struct {
-			Outcomes map[string]uint64 `json:"outcomes"`
-		} `json:"mirrors"`
-	} `json:"routes"`
-}
-
-// ledger asks the admin interface of a sundog.
-func (p *process) ledger(ctx context.Context) (ledger, error) {
-	var l ledger
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/ledger", nil)
-	if err != nil {
-		return l, err
-	}
-	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Do(req)
-	if err != nil {
-		return l, fmt.Errorf("asking for the ledger: %w", err)
-	}
-	defer resp.Body.Close()
-	return l, json.NewDecoder(resp.Body).Decode(&l)
-}
-
-const nginxHead = `daemon off; worker_processes 1; pid {{.Dir}}/nginx-{{.Name}}.pid; error_log {{.Dir}}/{{.Name}}.err crit;
-events { worker_connections 30000; }
-http { access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_max_body_size 0;
-client_body_temp_path {{.Dir}}/b-{{.Name}}; proxy_temp_path {{.Dir}}/p-{{.Name}}; fastcgi_temp_path {{.Dir}}/f-{{.Name}};
-uwsgi_temp_path {{.Dir}}/u-{{.Name}}; scgi_temp_path {{.Dir}}/s-{{.Name}};
-`
-
-// nginxPeer is nginx with pooled connections and, with a shadow, its mirror
-// module, adding the same headers as Sundog does. mirror takes no variable:
-// for a share, requests that are drawn go to a second location by error_page,
-// which costs the others nothing but the draw.
-const nginxPeer = nginxHead + `
-upstream primary { server {{.Primary}}; keepalive 256; keepalive_requests 1000000000; }
-{{if .Shadow}}upstream shadow { server {{.Shadow}}; keepalive 256; keepalive_requests 1000000000; }{{end}}
-{{if .Share}}split_clients "$request_id" $drawn { {{.Percent}}% 1; * ""; }{{end}}
-server { listen {{.Addr}} backlog=4096;
- proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
- proxy_connect_timeout 10s; proxy_read_timeout 15s; proxy_send_timeout 15s;
- proxy_set_header x-request-id $request_id; proxy_set_header x-forwarded-proto $scheme;
- proxy_set_header x-forwarded-for $proxy_add_x_forwarded_for;
- location / {
-  {{if .Share}}error_page 418 = @drawn; if ($drawn) { return 418; }{{else if .Shadow}}mirror /mirror;{{end}}
-  proxy_pass http://primary; }
- {{if .Share}}location @drawn { mirror /mirror; proxy_pass http://primary; }{{end}}
- {{if .Shadow}}location = /mirror { internal; proxy_set_header Host $host-shadow; proxy_pass http://shadow$request_uri; }{{end}}
-} }
-`
 
 // site is what the configurations of peers and backends are made from.
 type site struct {
 	job
 
 	Name, Dir, Addr string
+	Pair            keyPair
 }
 
 func (c site) Primary() string { return c.primary }
 func (c site) Shadow() string  { return c.shadow }
 func (c site) Percent() int    { return c.percent }
 func (c site) Share() bool     { return c.shadow != "" && c.percent < 100 }
+func (c site) TLS() bool       { return c.key != "" }
+func (c site) H2() bool        { return c.h2 }
+func (c site) GRPC() bool      { return c.grpc }
+func (c site) Cert() string    { return c.Pair.cert }
+func (c site) Key() string     { return c.Pair.key }
+func (c site) Both() string    { return c.Pair.both }
+
+// ALPN is what the proxy offers under TLS.
+func (c site) ALPN() string {
+	if c.h2 {
+		return "h2"
+	}
+	return "http/1.1"
+}
+
+// Port is the port to serve on.
+func (c site) Port() (string, error) {
+	_, port, err := net.SplitHostPort(c.Addr)
+	return port, err
+}
+
+// Socket is an address in Envoy's form.
+func (c site) Socket(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	return fmt.Sprintf("{address: %s, port_value: %s}", host, port), err
+}
 
 // configure writes a configuration into a file of its own, with a free address
 // to serve on.
@@ -155,22 +145,9 @@ func (b *bench) configure(text string, j job) (file, addr string, err error) {
 	}
 	name := strings.NewReplacer(".", "-", ":", "-").Replace(addr)
 	var s strings.Builder
-	if err := parsed.Execute(&s, site{job: j, Name: name, Dir: b.dir, Addr: addr}); err != nil {
+	if err := parsed.Execute(&s, site{job: j, Name: name, Dir: b.dir, Addr: addr, Pair: b.certs[j.key]}); err != nil {
 		return "", "", err
 	}
 	file = filepath.Join(b.dir, name+".yaml") // the name matters to Envoy only
 	return file, addr, os.WriteFile(file, []byte(s.String()), 0o600)
-}
-
-func (b *bench) startNginx(ctx context.Context, j job) (*process, error) {
-	return b.runNginx(ctx, nginxPeer, j)
-}
-
-// runNginx runs nginx with a configuration of its own.
-func (b *bench) runNginx(ctx context.Context, text string, j job) (*process, error) {
-	conf, addr, err := b.configure(text, j)
-	if err != nil {
-		return nil, err
-	}
-	return launch(ctx, addr, nil, "nginx", "-c", conf, "-p", b.dir)
 }

@@ -19,14 +19,23 @@ import (
 
 // report prints the parts as they come, and keeps them for the page.
 type report struct {
-	w       io.Writer
-	command string
-	order   []string
-	texts   map[string]*strings.Builder
+	w        io.Writer
+	page     string // file to write the parts into; empty: none
+	command  string
+	order    []string
+	texts    map[string]*strings.Builder
+	failures int // what could not be measured
 }
 
-func newReport(w io.Writer, command string) *report {
-	return &report{w: w, command: strings.TrimSpace(command), texts: map[string]*strings.Builder{}}
+func newReport(w io.Writer, page, command string) *report {
+	return &report{w: w, page: page, command: strings.TrimSpace(command), texts: map[string]*strings.Builder{}}
+}
+
+// failure tells at once what could not be measured. Its row says so, too, and
+// the run goes on.
+func (r *report) failure(format string, args ...any) {
+	r.failures++
+	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
 }
 
 // begin starts a part; what follows is its text.
@@ -50,23 +59,39 @@ func (r *report) columns(names ...string) {
 
 func (r *report) row(cells ...string) { r.printf("| %s |\n", strings.Join(cells, " | ")) }
 
-// missing is a row of a proxy that cannot run here.
-func (r *report) missing(columns int, cells ...string) {
+// missing is a row of a proxy that is not here, or could not do the job.
+func (r *report) missing(columns int, p proxy, cells ...string) {
+	why := "FAILED"
+	if p.missing {
+		why = "missing"
+	}
 	for len(cells) < columns {
-		cells = append(cells, "missing")
+		cells = append(cells, why)
 	}
 	r.row(cells...)
 }
 
-// verdict is a ratio's budget and whether it was met.
-func verdict(ratio, budget float64) string {
-	switch {
-	case budget == 0:
+// verdict is the most that a figure may be, and whether that was met.
+func verdict(figure, most float64) string {
+	if most == 0 {
 		return ""
-	case ratio <= budget:
-		return fmt.Sprintf("≤ %.2f met", budget)
 	}
-	return fmt.Sprintf("≤ %.2f **MISSED**", budget)
+	return fmt.Sprintf("≤ %.2f %s", most, met(figure <= most))
+}
+
+// verdictAtLeast is the least that a figure may be, and whether that was met.
+func verdictAtLeast(figure, least float64) string {
+	return fmt.Sprintf("≥ %.2f %s", least, met(figure >= least))
+}
+
+// none is for what must not happen at all.
+func none(n int) string { return "0 " + met(n == 0) }
+
+func met(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "**MISSED**"
 }
 
 func ms(seconds float64) string { return fmt.Sprintf("%.2f", seconds*1000) }
@@ -75,15 +100,20 @@ func micros(v float64) string   { return fmt.Sprintf("%.1f", v) }
 func ratio(v float64) string    { return fmt.Sprintf("%.2f", v) }
 func count(v float64) string    { return fmt.Sprintf("%.0f", v) }
 
-// writeInto puts the parts into the page at path. Everything else in it stays;
-// a page that is not there is made.
-func (r *report) writeInto(path, machine string) error {
-	old, err := os.ReadFile(path)
+// save puts the parts into the page, if there is one. Everything else in it
+// stays; a page that is not there is made.
+func (r *report) save(machine string) error {
+	if r.page == "" {
+		return nil
+	}
+	old, err := os.ReadFile(r.page)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	page := cmp.Or(string(old), emptyPage())
-	page, err = replace(page, "machine", machine)
+	page, err := addMarkers(cmp.Or(string(old), emptyPage()))
+	if err == nil {
+		page, err = replace(page, "machine", machine)
+	}
 	for _, name := range r.order {
 		if err != nil {
 			break
@@ -92,9 +122,34 @@ func (r *report) writeInto(path, machine string) error {
 		page, err = replace(page, name, text)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", r.page, err)
 	}
-	return os.WriteFile(path, []byte(page), 0o644)
+	return os.WriteFile(r.page, []byte(page), 0o644)
+}
+
+// addMarkers adds the markers of parts that an older page does not have, each
+// behind the part before it.
+func addMarkers(page string) (string, error) {
+	before := "machine"
+	for _, name := range names() {
+		begin, _ := markers(name)
+		if !strings.Contains(page, begin) {
+			_, end := markers(before)
+			head, tail, ok := strings.Cut(page, end+"\n")
+			if !ok {
+				return "", fmt.Errorf("the marker %q is not there", end)
+			}
+			page = head + end + "\n" + notMeasured(name) + tail
+		}
+		before = name
+	}
+	return page, nil
+}
+
+// notMeasured is the place of a part.
+func notMeasured(name string) string {
+	begin, end := markers(name)
+	return "\n" + begin + "\nNot measured yet: `" + name + "`.\n" + end + "\n"
 }
 
 // replace puts text between the page's markers of that name.
@@ -117,8 +172,7 @@ func emptyPage() string {
 	var page strings.Builder
 	page.WriteString("# Benchmarks\n\nWritten by `go run ./bench -out`: what stands between its markers is overwritten, the rest is by hand.\n")
 	for _, name := range append([]string{"machine"}, names()...) {
-		begin, end := markers(name)
-		page.WriteString("\n" + begin + "\nNot measured yet: `" + name + "`.\n" + end + "\n")
+		page.WriteString(notMeasured(name))
 	}
 	page.WriteString("\n## Where Sundog loses\n\nNot written yet.\n")
 	return page.String()
