@@ -117,7 +117,7 @@ func TestMaxStreamsOfTheServer(t *testing.T) {
 	p.do(p.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 1}))
 	p.feed()
 	a := p.open()
-	if _, err := p.conn.Open(); err != http2.ErrNoStreams || p.conn.CanOpen() {
+	if _, err := p.conn.Open(); !errors.Is(err, http2.ErrNoStreams) || p.conn.CanOpen() {
 		t.Errorf("error %v", err)
 	}
 	p.do(p.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 10}))

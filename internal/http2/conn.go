@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"github.com/sundog-mesh/sundog/internal/http2/hpack"
-	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
 // Conn is one side of a connection.
@@ -29,8 +28,6 @@ type Conn struct {
 	data    payload
 	block   block
 	decoder hpack.Decoder
-	junk    traffic.Head // what is of no use
-	encoded []byte
 	scratch [32]byte
 
 	recvWindow int64 // what the peer may still send
@@ -204,7 +201,7 @@ func (c *Conn) Abandon(cause error) {
 		s = next
 	}
 	c.opt.Pool.putChunk(c.block.buf)
-	c.block.buf, c.encoded, c.junk = nil, nil, traffic.Head{}
+	c.block.buf = nil
 }
 
 // Drain asks the peer to begin no further streams. What it has begun is

@@ -11,9 +11,12 @@ import (
 
 // body is an endless text of which each stream has a part.
 func fillBody(p []byte, seed, at int64) {
-	for i := range p {
-		n := at + int64(i)
-		p[i] = byte(seed*31 + n + n>>8*7)
+	const period = 251
+	for i := range min(len(p), period) {
+		p[i] = byte(seed*31) + byte((at+int64(i))%period)
+	}
+	for n := period; n < len(p); n *= 2 {
+		copy(p[n:], p[:n])
 	}
 }
 
@@ -29,16 +32,17 @@ type side struct {
 	ended       bool
 	peerDone    bool
 	over        bool
-	lazy        int // how often it rests
+	due         bool
+	client      bool
 }
 
 // wakeSet makes a side due when its stream wakes it.
 type wakeSet struct {
-	due map[*side]bool
-	s   *side
+	p *pair
+	s *side
 }
 
-func (w *wakeSet) Wake() { w.due[w.s] = true }
+func (w *wakeSet) Wake() { w.p.wake(w.s) }
 
 // pair is two Conns and the two byte streams between them.
 type pair struct {
@@ -48,13 +52,14 @@ type pair struct {
 	up, down       output
 	toServer       []byte
 	toClient       []byte
-	due            map[*side]bool
-	live           []*side // of clients
+	due            []*side
 	pool           http2.Pool
 	nextSeed       int64
 	params         map[int64][2]int64 // bytes up and down of an exchange
 	done, broken   int
 	cancels        bool
+	resizes        bool
+	now            int64
 }
 
 func (p *pair) Opened(s *http2.Stream) {
@@ -71,8 +76,15 @@ func (p *pair) Opened(s *http2.Stream) {
 }
 
 func (p *pair) add(x *side) {
-	x.stream.Bind(&wakeSet{p.due, x})
-	p.due[x] = true
+	x.stream.Bind(&wakeSet{p, x})
+	p.wake(x)
+}
+
+func (p *pair) wake(x *side) {
+	if !x.due {
+		x.due = true
+		p.due = append(p.due, x)
+	}
 }
 
 func (p *pair) open() {
@@ -82,12 +94,10 @@ func (p *pair) open() {
 	}
 	p.nextSeed++
 	seed := p.nextSeed
-	sizes := []int64{0, 1, 100, 5000, 70000, 400000}
+	sizes := []int64{0, 1, 100, 5000, 70000, 300000}
 	up, down := sizes[p.rnd.Intn(len(sizes))], sizes[p.rnd.Intn(len(sizes))]
 	p.params[seed] = [2]int64{up, down}
-	x := &side{stream: s, seed: seed, sends: up, wants: down, length: seed%2 == 0, trailers: seed%7 == 0}
-	p.live = append(p.live, x)
-	p.add(x)
+	p.add(&side{client: true, stream: s, seed: seed, sends: up, wants: down, length: seed%2 == 0, trailers: seed%7 == 0})
 }
 
 // move carries some bytes one way.
@@ -112,7 +122,7 @@ func (p *pair) move(from *output, to *[]byte, conn, back *http2.Conn) {
 }
 
 // run does what the side can do now.
-func (p *pair) run(x *side, isClient bool) {
+func (p *pair) run(x *side) {
 	if x.over {
 		return
 	}
@@ -124,7 +134,7 @@ func (p *pair) run(x *side, isClient bool) {
 			f = length(x.sends)
 		}
 		h := response(200)
-		if isClient {
+		if x.client {
 			h = request("POST", fmt.Sprintf("/%d", x.seed))
 		}
 		if x.trailers {
@@ -143,7 +153,7 @@ func (p *pair) run(x *side, isClient bool) {
 		return
 	}
 	p.send(x)
-	if isClient {
+	if x.client {
 		s.Head()
 	}
 	if !p.receive(x) {
@@ -174,7 +184,7 @@ func (p *pair) send(x *side) {
 		s.End(trailers)
 	}
 	if x.sent < x.sends && !s.Full() {
-		p.due[x] = true
+		p.wake(x)
 	}
 }
 
@@ -211,7 +221,7 @@ func (p *pair) receive(x *side) bool {
 		}
 	}
 	if !x.peerDone {
-		p.due[x] = true
+		p.wake(x)
 	}
 	return true
 }
@@ -223,8 +233,9 @@ func (p *pair) checkEnd(x *side) {
 }
 
 func newPair(t *testing.T, seed int64, opt http2.Options) *pair {
-	p := &pair{t: t, rnd: rand.New(rand.NewSource(seed)), due: map[*side]bool{}, params: map[int64][2]int64{}}
+	p := &pair{t: t, rnd: rand.New(rand.NewSource(seed)), params: map[int64][2]int64{}}
 	opt.Pool = &p.pool
+	opt.Now = func() int64 { return p.now }
 	p.server = http2.NewServer(&p.down, p, opt)
 	p.client = http2.NewClient(&p.up, opt)
 	return p
@@ -241,25 +252,17 @@ func (p *pair) loop(n int) {
 		for p.nextSeed < int64(n) && p.client.Streams() < most && p.client.CanOpen() {
 			p.open()
 		}
-		clients := map[*side]bool{}
-		for _, x := range p.live {
-			clients[x] = true
+		p.now += 1e7
+		if p.resizes && p.rnd.Intn(20) == 0 {
+			windows := []uint32{0, 1, 100, 5000, 70000, 300000}
+			[]*http2.Conn{p.client, p.server}[p.rnd.Intn(2)].Resize(windows[p.rnd.Intn(len(windows))])
 		}
-		var now []*side
-		for x := range p.due {
-			now = append(now, x)
-		}
-		clear(p.due)
+		now := p.due
+		p.due = nil
 		for _, x := range now {
-			p.run(x, clients[x])
+			x.due = false
+			p.run(x)
 		}
-		live := p.live[:0]
-		for _, x := range p.live {
-			if !x.over {
-				live = append(live, x)
-			}
-		}
-		p.live = live
 		p.move(&p.up, &p.toServer, p.server, p.client)
 		p.move(&p.down, &p.toClient, p.client, p.server)
 		if p.nextSeed == int64(n) && p.client.Streams()+p.server.Streams() == 0 &&
@@ -273,21 +276,23 @@ func (p *pair) loop(n int) {
 // windows, over byte streams chopped at random. In the end nothing is left.
 func TestDuplex(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		opt     http2.Options
-		cancels bool
+		name             string
+		opt              http2.Options
+		cancels, resizes bool
 	}{
-		{"windows by default", http2.Options{}, false},
-		{"small windows", http2.Options{StreamWindow: 20000, ConnWindow: 66000}, false},
-		{"tiny stream windows", http2.Options{StreamWindow: 2000}, false},
-		{"cancels", http2.Options{}, true},
-		{"cancels, small windows", http2.Options{StreamWindow: 20000, ConnWindow: 66000}, true},
+		{"windows by default", http2.Options{}, false, false},
+		{"small windows", http2.Options{StreamWindow: 20000, ConnWindow: 66000}, false, false},
+		{"tiny stream windows", http2.Options{StreamWindow: 2000}, false, false},
+		{"windows that change", http2.Options{}, false, true},
+		{"windows that change, small at first, and cancels", http2.Options{StreamWindow: 100, ConnWindow: 66000}, true, true},
+		{"cancels", http2.Options{}, true, false},
+		{"cancels, small windows", http2.Options{StreamWindow: 20000, ConnWindow: 66000}, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for seed := range int64(4) {
+			for seed := range int64(3) {
 				p := newPair(t, seed, tt.opt)
-				p.cancels = tt.cancels
-				p.loop(150)
+				p.cancels, p.resizes = tt.cancels, tt.resizes
+				p.loop(100)
 				if why := p.client.Idle(p.server); why != "" {
 					t.Errorf("seed %d, client: %s", seed, why)
 				}
@@ -297,8 +302,8 @@ func TestDuplex(t *testing.T) {
 				if p.client.Held()+p.server.Held() > 64<<10 {
 					t.Errorf("seed %d: %d and %d bytes are kept", seed, p.client.Held(), p.server.Held())
 				}
-				if !tt.cancels && p.done != 300 {
-					t.Errorf("seed %d: %d sides of exchanges done, want 300", seed, p.done)
+				if !tt.cancels && p.done != 200 {
+					t.Errorf("seed %d: %d sides of exchanges done, want 200", seed, p.done)
 				}
 				if tt.cancels && (p.broken == 0 || p.done == 0) {
 					t.Errorf("seed %d: %d done, %d broken", seed, p.done, p.broken)

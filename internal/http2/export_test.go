@@ -1,6 +1,9 @@
 package http2
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Idle says what is left of a connection whose exchanges are all over; the
 // empty string when that is nothing, and all windows have their first size.
@@ -17,9 +20,27 @@ func (c *Conn) Idle(peer *Conn) string {
 	return ""
 }
 
+// Resize changes the window of the streams in mid-flight, unless the peer has
+// yet to acknowledge an earlier change.
+func (c *Conn) Resize(window uint32) {
+	if !c.ours.acked || c.over != nil {
+		return
+	}
+	by := int64(window) - c.ours.window
+	c.ours = ownSettings{window: int64(window), unsure: max(0, -by)}
+	for s := c.streams; s != nil && by > 0; s = s.next {
+		if s.id != 0 {
+			s.recvWindow += by
+		}
+	}
+	b := appendFrameHeader(nil, settingLength, frameSettings, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, settingWindow)
+	c.out.Write(binary.BigEndian.AppendUint32(b, window))
+}
+
 // Held is how many bytes of messages the connection keeps.
 func (c *Conn) Held() int {
-	n := cap(c.block.buf) + cap(c.encoded)
+	n := cap(c.block.buf)
 	for s := c.streams; s != nil; s = s.next {
 		n += s.in.n + s.out.n + s.head.Size() + s.trailers.Size() + s.closing.Size()
 		for _, h := range s.early {
@@ -38,5 +59,29 @@ func (c *Conn) Streams() int {
 	return n
 }
 
-// Lent is how many buffers of the pool's are not in it, out of so many made.
-func (p *Pool) Buffers() (small, large int) { return len(p.small), len(p.large) }
+// Table is the table of streams, by identifier.
+type Table struct{ table }
+
+// Put adds an identifier.
+func (t *Table) Put(id uint32) { t.put(&Stream{id: id}) }
+
+// Remove takes one out.
+func (t *Table) Remove(id uint32) { t.remove(id) }
+
+// Has reports whether an identifier is there.
+func (t *Table) Has(id uint32) bool {
+	s := t.get(id)
+	return s != nil && s.id == id
+}
+
+// History is what is remembered of closed streams.
+type History struct{ history }
+
+// Open adds an identifier; Reset says that this side has reset it.
+func (h *History) Open(id uint32)  { h.open(id) }
+func (h *History) Reset(id uint32) { h.markReset(id) }
+
+// Fate is "forgotten", "skipped", "reset" or "closed".
+func (h *History) Fate(id uint32) string {
+	return [...]string{"forgotten", "skipped", "reset", "closed"}[h.fate(id)]
+}

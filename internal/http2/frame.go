@@ -91,7 +91,7 @@ func (c *Conn) writeGoAway(last uint32, code ErrCode) {
 }
 
 // writeBlock writes a header block, HEADERS and as many CONTINUATIONs as it
-// takes. block comes from blockBuffer.
+// takes. block began as a blockBuffer.
 func (c *Conn) writeBlock(block []byte, id uint32, end bool) {
 	c.peer.shrunk = false
 	kind, flags := frameHeaders, uint8(0)

@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -175,7 +176,7 @@ func (p *peer) frames() []string {
 	var lines []string
 	for p.output.Len() > 0 {
 		f, err := p.ReadFrame()
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			p.t.Fatalf("the output ends within a frame: %v", err)
 		}
 		if err != nil {

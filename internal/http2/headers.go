@@ -49,7 +49,7 @@ func (c *Conn) onHeaders(h frameHeader, p []byte) *ConnError {
 		return c.onBlock(p)
 	}
 	c.block.open, c.block.frames = true, 1
-	c.block.buf = append(c.block.buf[:0], p...)
+	c.block.buf = append(c.opt.Pool.chunk(largeChunk), p...)
 	return nil
 }
 
@@ -68,9 +68,8 @@ func (c *Conn) onContinuation(h frameHeader, p []byte) *ConnError {
 	}
 	c.block.open = false
 	bad := c.onBlock(c.block.buf)
-	if cap(c.block.buf) > largeChunk {
-		c.block.buf = nil
-	}
+	c.opt.Pool.putChunk(c.block.buf)
+	c.block.buf = nil
 	return bad
 }
 
@@ -108,10 +107,9 @@ func (c *Conn) ignore(p []byte) *ConnError {
 	if c.client {
 		kind = hpack.Response
 	}
-	_, bad := c.decode(&c.junk, p, kind)
-	if c.junk.Size() > keptHeadSize {
-		c.junk = traffic.Head{}
-	}
+	h := c.opt.Pool.head()
+	_, bad := c.decode(h, p, kind)
+	c.opt.Pool.putHead(h)
 	return bad
 }
 
@@ -189,9 +187,11 @@ func (c *Conn) reject(id uint32, malformed *hpack.Malformed) *ConnError {
 		details = malformed.Details
 		if malformed.TooLarge {
 			status, code = 431, ErrCodeNo
-			c.junk.Reset()
-			c.junk.Status = status
-			c.writeBlock(hpack.AppendResponse(c.blockBuffer(), &c.junk, 0), id, true)
+			h := c.opt.Pool.head()
+			h.Reset()
+			h.Status = status
+			c.writeBlock(hpack.AppendResponse(c.blockBuffer(), h, 0), id, true)
+			c.opt.Pool.putHead(h)
 		}
 	}
 	if code != ErrCodeNo || !c.block.end {

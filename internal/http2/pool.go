@@ -8,6 +8,7 @@ type Pool struct {
 	small, large [][]byte
 	streams      []*Stream
 	heads        []*traffic.Head
+	encoded      []byte // a header block that is being written
 }
 
 // The sizes of buffers, and how many are kept after a burst: 1 and 4 MiB.

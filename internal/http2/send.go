@@ -18,7 +18,7 @@ const quantum = maxFrameSize
 // since Open.
 func (s *Stream) SendHead(h *traffic.Head, f traffic.Framing, end bool) {
 	c := s.conn
-	if s.closed || s.sentHead || !s.start(h) {
+	if s.closed || s.sentHead || !s.start() {
 		return
 	}
 	block := c.blockBuffer()
@@ -39,7 +39,6 @@ func (s *Stream) SendHead(h *traffic.Head, f traffic.Framing, end bool) {
 		end = false
 	}
 	c.writeBlock(block, s.id, end)
-	c.keepBuffer(block)
 	if end {
 		s.endWanted = true
 		s.ended()
@@ -62,7 +61,7 @@ func sentLength(h *traffic.Head, f traffic.Framing, request bool) int64 {
 }
 
 // start puts a client's stream on the wire.
-func (s *Stream) start(h *traffic.Head) bool {
+func (s *Stream) start() bool {
 	c := s.conn
 	if !c.client || s.id != 0 {
 		return true
@@ -82,19 +81,14 @@ func (s *Stream) start(h *traffic.Head) bool {
 
 // blockBuffer is where a header block is encoded, behind a frame's header.
 func (c *Conn) blockBuffer() []byte {
-	if cap(c.encoded) <= frameHeaderSize {
-		c.encoded = make([]byte, 0, 512)
+	pool := c.opt.Pool
+	if pool.encoded == nil {
+		pool.encoded = make([]byte, 0, largeChunk)
 	}
 	if c.peer.shrunk { // a table size update, to 0
-		return append(c.encoded[:frameHeaderSize], 0x20)
+		return append(pool.encoded[:frameHeaderSize], 0x20)
 	}
-	return c.encoded[:frameHeaderSize]
-}
-
-func (c *Conn) keepBuffer(b []byte) {
-	if c.encoded = b[:0]; cap(b) > keptHeadSize {
-		c.encoded = nil
-	}
+	return pool.encoded[:frameHeaderSize]
 }
 
 // Write sends a piece of the payload, after the head. What cannot be sent yet
@@ -184,7 +178,6 @@ func (s *Stream) sendEnd(trailers *traffic.Head) {
 	} else {
 		c.writeBlock(block, s.id, true)
 	}
-	c.keepBuffer(block)
 	s.ended()
 }
 

@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -340,7 +341,7 @@ func TestResetByTheClient(t *testing.T) {
 	p.feed()
 	s := p.opened.last(t)
 	_, _, err := s.Next()
-	if err == nil || err != s.Err() || err.Error() != "http2: stream reset by the peer: CANCEL" {
+	if err == nil || !errors.Is(err, s.Err()) || err.Error() != "http2: stream reset by the peer: CANCEL" {
 		t.Errorf("error %v, and %v", err, s.Err())
 	}
 	s.SendHead(response(200), chunked, false)
@@ -375,6 +376,25 @@ func TestDrainOfAServer(t *testing.T) {
 	}
 	if !p.conn.Over() || len(p.opened.streams) != 2 {
 		t.Errorf("over %t, %d streams opened", p.conn.Over(), len(p.opened.streams))
+	}
+}
+
+func TestGoAwayAtOnce(t *testing.T) {
+	p := server(t, http2.Options{})
+	p.post(1)
+	p.feed()
+	p.conn.GoAway()
+	p.conn.Drain() // says nothing new
+	p.post(3)
+	p.do(p.WriteData(3, true, make([]byte, 1000))) // the window must not leak
+	p.do(p.WriteData(1, true, nil))
+	p.feed()
+	s := p.opened.last(t)
+	s.SendHead(response(204), traffic.Framing{}, true)
+	s.Release()
+	p.want("GOAWAY 1 NO_ERROR", "HEADERS 1 :status=204 end")
+	if why := p.conn.Idle(nil); why != "" || !p.conn.Over() || len(p.opened.streams) != 1 {
+		t.Errorf("over %t, %d streams opened; %s", p.conn.Over(), len(p.opened.streams), why)
 	}
 }
 

@@ -162,7 +162,8 @@ func (s *Stream) Reset(code ErrCode) {
 }
 
 // Release gives the stream back; it must not be used any more. What was
-// written before End is still sent. A stream that is not over then is reset:
+// written before End is still sent; whoever wants a deadline for that waits
+// until nothing is Pending. A stream that is not over then is reset:
 // one whose message is incomplete with CANCEL (clients) or INTERNAL_ERROR
 // (servers), a server's complete one with NO_ERROR where the rest of the
 // request is not wanted.
@@ -245,7 +246,9 @@ func (s *Stream) reset(code ErrCode, reason string) {
 
 // lost fails the stream with its connection.
 func (s *Stream) lost(cause error) {
-	s.err.Cause = cause
+	if !s.closed {
+		s.err.Cause = cause
+	}
 	s.failed(ErrCodeInternal, false, "connection lost")
 }
 
