@@ -50,7 +50,13 @@ func serving() *fakeProxy {
 			Address: netip.MustParseAddrPort("127.0.0.1:28001"), Weight: 1, CxActive: 1, CxTotal: 2, RqTotal: 3, RqSuccess: 3,
 		}}}},
 		Ledger: mirror.Report{Forwarded: 3, Routes: []mirror.RouteReport{
-			{Route: "r", Forwarded: 2, Mirrors: []mirror.MirrorReport{{Cluster: "s", Share: 0.5, Outcomes: map[string]uint64{"completed": 2}}}},
+			{Route: "r", Forwarded: 2, Mirrors: []mirror.MirrorReport{{
+				Cluster: "s", Share: 0.5, InForce: 0.25, Outcomes: map[string]uint64{"completed": 2},
+				Brake: &mirror.BrakeReport{
+					Factor: 0.5, Cause: "p99", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), StepsDown: 1,
+					RatioP99: &mirror.RatioReport{Value: 1.5, Low: 1.25},
+				},
+			}}},
 			{Route: "plain", Forwarded: 1},
 		}},
 		Stats: []proxy.Stat{
@@ -176,7 +182,8 @@ func TestJSONPages(t *testing.T) {
 			"stats":[{"name":"cx_active","type":"GAUGE","value":"1"},{"name":"cx_connect_fail"},{"name":"cx_total","value":"2"},{"name":"rq_active","type":"GAUGE"},
 			{"name":"rq_error"},{"name":"rq_success","value":"3"},{"name":"rq_timeout"},{"name":"rq_total","value":"3"}]}]}]}`},
 		{"/stats?format=json&filter=rq_total", `{"stats":[{"name":"cluster.a.upstream_rq_total","value":3},{"name":"http.p.downstream_rq_total","value":3}]}`},
-		{"/ledger", `{"forwarded":3,"routes":[{"route":"r","forwarded":2,"mirrors":[{"cluster":"s","share":0.5,"outcomes":{"completed":2}}]},{"route":"plain","forwarded":1,"mirrors":[]}]}`},
+		{"/ledger", `{"forwarded":3,"routes":[{"route":"r","forwarded":2,"mirrors":[{"cluster":"s","share":0.5,"share_in_force":0.25,"outcomes":{"completed":2},
+			"brake":{"factor":0.5,"cause":"p99","since":"2026-01-02T03:04:05Z","steps_down":1,"ratio_p99":{"value":1.5,"low":1.25}}}]},{"route":"plain","forwarded":1,"mirrors":[]}]}`},
 		{"/config_dump?resource=dynamic_route_configs", `{"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.RoutesConfigDump.DynamicRouteConfig","version_info":"` +
 			serving().status.Snapshot.Version() + `","route_config":{"@type":"type.googleapis.com/envoy.config.route.v3.RouteConfiguration","name":"15001"},"last_updated":"2026-01-02T03:04:05Z"}]}`},
 	}
@@ -248,6 +255,24 @@ func TestRefusals(t *testing.T) {
 		if rec.Code != tt.code || !strings.HasPrefix(rec.Body.String(), tt.body) {
 			t.Errorf("%s %s: %d %q, want %d %q", tt.method, tt.target, rec.Code, rec.Body, tt.code, tt.body)
 		}
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	s := newServer(serving())
+	for target, want := range map[string]string{
+		"/debug/pprof/":                  "full goroutine stack dump",
+		"/debug/pprof/goroutine?debug=1": "goroutine profile: total ",
+		"/debug/pprof/cmdline":           "admin.test",
+		"/debug/pprof/symbol":            "num_symbols: 1",
+		"/debug/pprof/nothing":           "Unknown profile",
+	} {
+		if rec := do(s, "GET", target); !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s: %d %q, want %q in it", target, rec.Code, rec.Body, want)
+		}
+	}
+	if rec := do(s, "POST", "/debug/pprof/profile"); rec.Code != 405 {
+		t.Errorf("POST: %d", rec.Code)
 	}
 }
 

@@ -22,6 +22,7 @@ type configFlags struct {
 	meshConfig    string
 	namespace     string
 	clusterDomain string
+	locality      string
 	endpoints     []string
 
 	gateway          labelsValue
@@ -37,6 +38,7 @@ func (c *configFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&c.meshConfig, "mesh-config", "", "`FILE` with Istio's MeshConfig, bare or in the istio ConfigMap")
 	fs.StringVar(&c.namespace, "namespace", "default", "`NAME` of the proxy's own namespace, and of objects that name none")
 	fs.StringVar(&c.clusterDomain, "cluster-domain", "cluster.local", "`DOMAIN` of Kubernetes services")
+	fs.StringVar(&c.locality, "locality", "", "`REGION/ZONE/SUBZONE` of the proxy, for localityLbSetting (default: the topology labels of --gateway)")
 	fs.StringArrayVar(&c.endpoints, "endpoint", nil, "`HOST[:PORT][/SUBSET]=IP:PORT`, an endpoint instead of the files' endpoints; repeatable")
 
 	c.gateway = labelsValue{"istio": "ingressgateway"}
@@ -81,6 +83,8 @@ type loaded struct {
 	objects  int
 	snapshot *envoy.Snapshot
 	problems []config.Problem
+	// credentials are the files of certificates and keys that it names.
+	credentials []string
 }
 
 // load reads the files and translates them. The snapshot is not to be used if
@@ -91,7 +95,7 @@ func (s *source) load() loaded {
 	})
 	snapshot, more := translate.Translate(set, translate.Options{
 		ClusterDomain: s.flags.clusterDomain, Namespace: s.flags.namespace,
-		Gateway: s.flags.gateway, Publish: s.flags.publish, Outbound: s.flags.outbound,
+		Gateway: s.flags.gateway, Locality: s.flags.locality, Publish: s.flags.publish, Outbound: s.flags.outbound,
 		ShadowHostSuffix: s.flags.shadowHostSuffix, AccessLog: s.flags.accessLog,
 	})
 	problems = append(problems, more...)
@@ -101,12 +105,16 @@ func (s *source) load() loaded {
 			Message: err.Error(), Hint: "the operators are those of Envoy's access log, as far as they make sense for plain HTTP",
 		})
 	}
-	return loaded{objects: countObjects(set), snapshot: snapshot, problems: problems}
+	credentials := set.CredentialFiles()
+	if set.SystemRoots != "" {
+		credentials = append(credentials, set.SystemRoots)
+	}
+	return loaded{objects: countObjects(set), snapshot: snapshot, problems: problems, credentials: credentials}
 }
 
 func countObjects(s *config.Set) int {
 	return len(s.VirtualServices) + len(s.DestinationRules) + len(s.Gateways) + len(s.ServiceEntries) + len(s.WorkloadEntries) +
-		len(s.Services) + len(s.Deployments) + len(s.EndpointSlices) + len(s.Endpoints) + len(s.Pods)
+		len(s.Services) + len(s.Deployments) + len(s.EndpointSlices) + len(s.Endpoints) + len(s.Pods) + len(s.Secrets)
 }
 
 // printProblems prints all problems, and how many there are.

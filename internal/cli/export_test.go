@@ -28,7 +28,7 @@ func ParseLabels(s string) (labels map[string]string, printed string, err error)
 
 // Watch calls changed when the files at paths have changed since now.
 func Watch(ctx context.Context, paths []string, ready chan<- struct{}, changed func()) error {
-	w := newWatcher(paths, takeFingerprint(watchable(paths)), slog.New(slog.DiscardHandler))
+	w := newWatcher(func() []string { return paths }, takeFingerprint(watchable(paths)), slog.New(slog.DiscardHandler))
 	close(ready)
 	return w.Run(ctx, changed)
 }

@@ -21,6 +21,7 @@ type mirrorFlags struct {
 	percent          float64
 	accessLog        string
 	shadowHostSuffix bool
+	caFile           string
 }
 
 func newMirror(s Streams) *cobra.Command {
@@ -33,7 +34,12 @@ func newMirror(s Streams) *cobra.Command {
 --percent of them to each --shadow. The client gets the primary's answers.
 
 The primary gets the Host that the client sent, as Envoy forwards it; a shadow
-gets it with -shadow appended, unless --shadow-host-suffix=false.`,
+gets it with -shadow appended, unless --shadow-host-suffix=false.
+
+A URL's scheme says how a service is spoken to: http (HTTP/1.1), h2c (HTTP/2
+without TLS, as gRPC has it), https (HTTP/1.1 over TLS) or h2 (HTTP/2 over TLS).
+With TLS the certificate must be for the URL's host, and the system's
+authorities, or those of --ca-file, must vouch for it.`,
 		Example: `  sundog mirror --listen 127.0.0.1:8080 --primary http://127.0.0.1:9001 --shadow http://127.0.0.1:9002
 
   # a tenth of the requests to two candidates, with a line for each copy
@@ -58,39 +64,42 @@ gets it with -shadow appended, unless --shadow-host-suffix=false.`,
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&flags.listen, "listen", "", "`ADDRESS` to serve on, [HOST]:PORT")
-	fs.StringVar(&flags.primary, "primary", "", "`URL` of the service that answers, http://HOST[:PORT]")
+	fs.StringVar(&flags.primary, "primary", "", "`URL` of the service that answers, http://HOST[:PORT], or with https, h2c or h2")
 	fs.StringArrayVar(&flags.shadows, "shadow", nil, "`URL` of a service that gets copies; repeatable")
 	fs.Float64Var(&flags.percent, "percent", 100, "share of the requests to copy, 0 to 100")
 	fs.StringVar(&flags.accessLog, "access-log", "", "`FILE` for the access log, in Envoy's format, - for stdout")
 	fs.BoolVar(&flags.shadowHostSuffix, "shadow-host-suffix", true, "append -shadow to the Host of shadows")
+	fs.StringVar(&flags.caFile, "ca-file", "", "PEM `FILE` of the authorities that vouch for https and h2 services (default: the system's)")
 	serve.add(fs)
 	return cmd
 }
 
 // target is a service by its URL.
 type target struct {
-	host string
-	port uint32
-	ip   bool // host is an address, not a name
+	host       string
+	port       uint32
+	ip         bool // host is an address, not a name
+	http2, tls bool
 }
 
 func parseTarget(flag, raw string) (target, error) {
-	const example = "write it as http://HOST:PORT, like http://127.0.0.1:9001"
+	const example = "write it as http://HOST:PORT, like http://127.0.0.1:9001, or with https, h2c or h2"
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Hostname() == "" {
 		return target{}, usageError(fmt.Errorf("%s %q is not a URL", flag, raw), example)
 	}
 	switch {
-	case u.Scheme == "https":
-		return target{}, usageError(fmt.Errorf("%s %q: https to a service is not supported yet", flag, raw), example)
-	case u.Scheme != "http":
-		return target{}, usageError(fmt.Errorf("%s %q: the scheme is not http", flag, raw), example)
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c" && u.Scheme != "h2":
+		return target{}, usageError(fmt.Errorf("%s %q: the scheme is none of http, https, h2c and h2", flag, raw), example)
 	case u.User != nil:
 		return target{}, usageError(fmt.Errorf("%s has a user in its URL, which nothing would use", flag), example)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 		return target{}, usageError(fmt.Errorf("%s %q: a path has no use here, requests keep their own", flag, raw), example)
 	}
-	t := target{host: u.Hostname(), port: 80}
+	t := target{host: u.Hostname(), port: 80, http2: u.Scheme[:2] == "h2", tls: u.Scheme == "https" || u.Scheme == "h2"}
+	if t.tls {
+		t.port = 443
+	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {

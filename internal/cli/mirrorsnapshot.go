@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"math"
+	"os"
 	"time"
 
 	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -14,6 +15,9 @@ import (
 	fileal "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -40,7 +44,7 @@ func (f *mirrorFlags) snapshot() (*envoy.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &envoy.Snapshot{Clusters: []*cluster.Cluster{targetCluster("primary", primary)}}
+	s := &envoy.Snapshot{Clusters: []*cluster.Cluster{f.cluster("primary", primary)}}
 	action := &route.RouteAction{
 		ClusterSpecifier: &route.RouteAction_Cluster{Cluster: "primary"},
 		Timeout:          durationpb.New(0), // the client decides how long it waits
@@ -54,7 +58,7 @@ func (f *mirrorFlags) snapshot() (*envoy.Snapshot, error) {
 		if len(f.shadows) > 1 {
 			name = fmt.Sprintf("shadow-%d", i+1)
 		}
-		s.Clusters = append(s.Clusters, targetCluster(name, shadow))
+		s.Clusters = append(s.Clusters, f.cluster(name, shadow))
 		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, f.policy(name))
 	}
 	s.Routes = []*route.RouteConfiguration{{
@@ -85,7 +89,7 @@ func (f *mirrorFlags) policy(name string) *route.RouteAction_RequestMirrorPolicy
 	}
 }
 
-func targetCluster(name string, t target) *cluster.Cluster {
+func (f *mirrorFlags) cluster(name string, t target) *cluster.Cluster {
 	c := &cluster.Cluster{
 		Name:                 name,
 		ClusterDiscoveryType: &cluster.Cluster_Type{Type: cluster.Cluster_STRICT_DNS},
@@ -98,10 +102,67 @@ func targetCluster(name string, t target) *cluster.Cluster {
 			}}}},
 		},
 	}
+	if t.tls {
+		c.TransportSocket = f.transport(t)
+	}
+	if t.http2 {
+		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(&httpv3.HttpProtocolOptions{
+				UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+					ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+						ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+							Http2ProtocolOptions: &core.Http2ProtocolOptions{},
+						},
+					},
+				},
+			}),
+		}
+	}
 	if t.ip {
 		c.ClusterDiscoveryType = &cluster.Cluster_Type{Type: cluster.Cluster_STATIC}
 	}
 	return c
+}
+
+// transport is TLS to the target, whose certificate must be for its host.
+func (f *mirrorFlags) transport(t target) *core.TransportSocket {
+	ca := f.caFile
+	if ca == "" {
+		ca = systemAuthorities()
+	}
+	names := &tlsv3.SubjectAltNameMatcher{
+		SanType: tlsv3.SubjectAltNameMatcher_DNS,
+		Matcher: &matcher.StringMatcher{MatchPattern: &matcher.StringMatcher_Exact{Exact: t.host}},
+	}
+	ctx := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+			TrustedCa:                 &core.DataSource{Specifier: &core.DataSource_Filename{Filename: ca}},
+			MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{names},
+		}},
+	}}
+	if t.ip {
+		names.SanType = tlsv3.SubjectAltNameMatcher_IP_ADDRESS
+	} else {
+		ctx.Sni = t.host
+	}
+	if t.http2 {
+		ctx.CommonTlsContext.AlpnProtocols = []string{"h2"}
+	}
+	return &core.TransportSocket{
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &core.TransportSocket_TypedConfig{TypedConfig: packed(ctx)},
+	}
+}
+
+// systemAuthorities is where this system keeps the authorities that it trusts.
+func systemAuthorities() string {
+	const debian = "/etc/ssl/certs/ca-certificates.crt"
+	for _, file := range []string{debian, "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"} {
+		if _, err := os.Stat(file); err == nil {
+			return file
+		}
+	}
+	return debian
 }
 
 func socketAddress(t target) *core.Address {

@@ -18,15 +18,19 @@ type reloader struct {
 	logger *slog.Logger
 	err    io.Writer // for problems
 
+	credentials []string // files that the configuration names
+
 	version string // of the snapshot that serves
 	told    string // the problems printed last
 	good    fingerprint
 	failing bool
 }
 
-// paths are the files and folders that the configuration comes from.
+// paths are the files and folders that the configuration comes from, with the
+// certificates and keys that the last one named.
 func (r *reloader) paths() []string {
-	return append(r.src.flags.files[:len(r.src.flags.files):len(r.src.flags.files)], r.src.flags.meshConfig)
+	files := r.src.flags.files
+	return append(append(files[:len(files):len(files)], r.src.flags.meshConfig), r.credentials...)
 }
 
 // load loads the first configuration and prints its problems. It fails if
@@ -34,12 +38,23 @@ func (r *reloader) paths() []string {
 func (r *reloader) load() (*envoy.Snapshot, error) {
 	r.good = takeFingerprint(watchable(r.paths()))
 	l := r.src.load()
+	r.follow(l.credentials)
 	r.tell(l.problems)
 	if config.HasErrors(l.problems) {
 		return nil, errInvalid()
 	}
 	r.version = l.snapshot.Version()
 	return l.snapshot, nil
+}
+
+// follow watches the files that the configuration names, too.
+func (r *reloader) follow(credentials []string) {
+	r.credentials = credentials
+	for name, mark := range takeFingerprint(watchable(credentials)) {
+		if _, known := r.good[name]; !known {
+			r.good[name] = mark
+		}
+	}
 }
 
 // reload loads the configuration again.
@@ -54,6 +69,7 @@ func (r *reloader) reload() {
 		r.logger.Debug("files changed while they were read; waiting for the next change")
 		return
 	}
+	r.credentials = l.credentials
 	r.tell(l.problems)
 	if config.HasErrors(l.problems) {
 		r.refuse("the new configuration has errors; the running one stays")
@@ -76,6 +92,7 @@ func (r *reloader) reload() {
 		return
 	}
 	r.good, r.version, r.failing = now, version, false
+	r.follow(l.credentials)
 	r.logger.Info("configuration reloaded", "version", version, "objects", l.objects)
 }
 

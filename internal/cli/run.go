@@ -44,7 +44,7 @@ the running one goes on. SIGTERM drains, SIGUSR1 reopens the access log.`,
 			r.apply, r.logger = srv.apply, srv.logger
 			var follow func(context.Context) error
 			if watch {
-				w := newWatcher(r.paths(), r.good, srv.logger)
+				w := newWatcher(r.paths, r.good, srv.logger)
 				follow = func(ctx context.Context) error { return w.Run(ctx, r.reload) }
 			}
 			return srv.run(cmd.Context(), func() error { return srv.apply(snapshot) }, follow)

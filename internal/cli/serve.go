@@ -20,6 +20,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/admin"
 	"github.com/sundog-mesh/sundog/internal/envoy"
 	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/overload"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 	"github.com/sundog-mesh/sundog/internal/telemetry"
 )
@@ -36,6 +37,8 @@ type serveFlags struct {
 	shadowBuffer      sizeValue
 	shadowMaxRequests int
 	shadowMaxBytes    sizeValue
+
+	protect protectFlags
 }
 
 func (f *serveFlags) add(fs *pflag.FlagSet) {
@@ -51,6 +54,7 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.Var(&f.shadowBuffer, "shadow-buffer", "most bytes that wait for one slow shadow")
 	fs.IntVar(&f.shadowMaxRequests, "shadow-max-requests", 1024, "most shadows in flight, for each mirror")
 	fs.Var(&f.shadowMaxBytes, "shadow-max-bytes", "most bytes that wait for shadows, for each mirror")
+	f.protect.add(fs)
 }
 
 // check refuses values that make no sense.
@@ -68,7 +72,7 @@ func (f *serveFlags) check() error {
 	if f.concurrency == 0 {
 		f.concurrency = runtime.GOMAXPROCS(0)
 	}
-	return nil
+	return f.protect.check()
 }
 
 // server is the running program: the proxy, its admin interface and its access
@@ -79,6 +83,7 @@ type server struct {
 	logger *slog.Logger
 	proxy  *proxy.Proxy
 	log    *telemetry.AccessLog
+	limits *overload.Monitor
 	state  *admin.State
 
 	applied *envoy.Snapshot
@@ -92,12 +97,15 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 	}
 	logger := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.Level(flags.level)}))
 	log := telemetry.NewAccessLog(telemetry.LogOptions{Shadows: flags.shadowLog, Stdout: s.Out, Stderr: s.Err, Logger: logger})
+	limits := flags.protect.monitor(flags.concurrency, logger)
 	p, err := proxy.New(proxy.Options{
 		Concurrency: flags.concurrency,
 		Shadow: mirror.Limits{
 			Timeout: flags.shadowTimeout, Buffer: int64(flags.shadowBuffer),
 			MaxRequests: flags.shadowMaxRequests, MaxBytes: int64(flags.shadowMaxBytes),
 		},
+		Brake:     flags.protect.brake(),
+		Overload:  limits,
 		DrainTime: flags.drainTime,
 		Sink:      log,
 		Logger:    logger,
@@ -106,7 +114,7 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 		return nil, err
 	}
 	return &server{
-		flags: flags, move: move, logger: logger, proxy: p, log: log,
+		flags: flags, move: move, logger: logger, proxy: p, log: log, limits: limits,
 		state: admin.NewState(p, time.Now()), bound: map[netip.AddrPort]bool{},
 	}, nil
 }
@@ -160,6 +168,7 @@ func (s *server) run(ctx context.Context, start func() error, watch func(context
 		}
 		adminListener = ln
 	}
+	limitHeap(s.limits, s.logger)
 	told := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	// What serves the proxy ends after it: the last lines are still written,
@@ -170,6 +179,7 @@ func (s *server) run(ctx context.Context, start func() error, watch func(context
 		return s.proxy.Run(ctx)
 	})
 	g.Go(func() error { return s.log.Run(after) })
+	g.Go(func() error { return s.limits.Run(after) })
 	g.Go(func() error { return s.reopen(after) })
 	if adminListener != nil {
 		g.Go(func() error { return s.serveAdmin(after, adminListener) })

@@ -100,8 +100,8 @@ func TestMirrorServesWithoutYAML(t *testing.T) {
 		}
 	}
 	want := []mirror.MirrorReport{
-		{Cluster: "shadow-1", Share: 1, Outcomes: map[string]uint64{"completed": 1}},
-		{Cluster: "shadow-2", Share: 1, Outcomes: map[string]uint64{"completed": 1}},
+		{Cluster: "shadow-1", Share: 1, InForce: 1, Outcomes: map[string]uint64{"completed": 1}},
+		{Cluster: "shadow-2", Share: 1, InForce: 1, Outcomes: map[string]uint64{"completed": 1}},
 	}
 	if report := ledger(t, p); len(report.Routes) != 1 || cmp.Diff(want, report.Routes[0].Mirrors) != "" {
 		t.Errorf("the ledger is %+v", report)

@@ -22,7 +22,7 @@ const (
 // the folders above them, since editors and Kubernetes replace files instead
 // of writing to them.
 type watcher struct {
-	paths  []string // files and folders, clean
+	paths  func() []string // files and folders; they may change with their content
 	logger *slog.Logger
 
 	names   map[string]bool // what events about a path of ours are called
@@ -31,8 +31,8 @@ type watcher struct {
 }
 
 // newWatcher watches for changes since the fingerprint was taken.
-func newWatcher(paths []string, since fingerprint, logger *slog.Logger) *watcher {
-	return &watcher{paths: watchable(paths), logger: logger, last: since}
+func newWatcher(paths func() []string, since fingerprint, logger *slog.Logger) *watcher {
+	return &watcher{paths: func() []string { return watchable(paths()) }, logger: logger, last: since}
 }
 
 // watchable are the paths that can change: all but standard input.
@@ -49,7 +49,7 @@ func watchable(paths []string) []string {
 // Run calls changed, on its own goroutine, after changes have come to rest,
 // until ctx ends. changed may be called for nothing.
 func (w *watcher) Run(ctx context.Context, changed func()) error {
-	if len(w.paths) == 0 {
+	if len(w.paths()) == 0 {
 		return nil
 	}
 	poll := pollEvery
@@ -68,7 +68,7 @@ func (w *watcher) Run(ctx context.Context, changed func()) error {
 	defer ticker.Stop()
 	var d debounce
 	defer d.stop()
-	if !w.last.equal(takeFingerprint(w.paths)) {
+	if !w.last.equal(takeFingerprint(w.paths())) {
 		d.touch(time.Now()) // changed before it was watched
 	}
 	for {
@@ -82,12 +82,12 @@ func (w *watcher) Run(ctx context.Context, changed func()) error {
 		case err := <-failures:
 			w.logger.Debug("watching files", "error", err) // lost events are found by the ticker
 		case <-ticker.C:
-			if !w.last.equal(takeFingerprint(w.paths)) {
+			if !w.last.equal(takeFingerprint(w.paths())) {
 				d.touch(time.Now())
 			}
 		case <-d.due():
 			d.reset()
-			w.last = takeFingerprint(w.paths)
+			w.last = takeFingerprint(w.paths())
 			changed()
 			w.follow(fs)
 		}
@@ -99,7 +99,7 @@ func (w *watcher) Run(ctx context.Context, changed func()) error {
 func (w *watcher) follow(fs *fsnotify.Watcher) {
 	w.names, w.folders = map[string]bool{}, map[string]bool{}
 	watch := map[string]bool{}
-	for _, p := range w.paths {
+	for _, p := range w.paths() {
 		ways := []string{p}
 		if real, err := filepath.EvalSymlinks(p); err == nil && real != p {
 			ways = append(ways, real)

@@ -37,6 +37,7 @@ type Copy struct {
 	fed     bool            // the request's task lets go
 	empty   bool            // the request has no body
 	ended   bool            // the whole request was handed over
+	turn    turn            // in side.readers
 	settled bool
 	held    int64 // bytes that count in the budget
 	began   loop.Time
@@ -262,16 +263,27 @@ func (c *Copy) expire(connecting bool) {
 }
 
 // read takes in what the shadow has sent, and reports whether the copy is over.
+// What it may take in one turn of the loop is little, and few copies take turns
+// with large answers: a shadow that sends without an end must not keep the loop
+// from the primary.
 func (c *Copy) read() bool {
-	for range 16 { // then let others run
+	if !c.side.readers.enter(c) {
+		return false
+	}
+	for range perTurn {
 		over, more := c.step()
 		if over || !more {
+			c.side.readers.leave(c)
 			return over
 		}
 	}
-	c.task.Wake()
+	c.side.readers.next(c)
 	return false
 }
+
+// perTurn is how many pieces of an answer, of 16 KiB each at most, a copy reads
+// in one turn.
+const perTurn = 2
 
 // step takes in a head or a piece of the body, which is dropped. more asks to
 // be called again.
@@ -280,7 +292,7 @@ func (c *Copy) step() (over, more bool) {
 		f, ok, err := c.stream.Head(&c.head)
 		switch {
 		case err != nil:
-			c.outcome = traffic.Reset
+			c.broken()
 			return true, false
 		case !ok:
 			return false, false
@@ -289,6 +301,7 @@ func (c *Copy) step() (over, more bool) {
 			return false, true
 		}
 		c.headed = true
+		c.stream.Host().Broken = 0
 		if a := c.req.Answer; a != nil {
 			a.UpstreamLocal, a.Details = c.stream.Local(), "via_upstream"
 			a.ServiceTime = time.Duration(c.side.loop.Now() - c.began)
@@ -309,6 +322,21 @@ func (c *Copy) step() (over, more bool) {
 	}
 	return false, len(data) > 0
 }
+
+// broken settles a copy whose shadow broke off before it answered. One that
+// does so again and again is left alone for a moment: a new connection for each
+// copy costs the primary's loop more than the copy.
+func (c *Copy) broken() {
+	c.outcome = traffic.Reset
+	host := c.stream.Host()
+	if host.Broken++; host.Broken >= brokenInARow {
+		host.Broken = 0
+		host.NotBefore = c.side.loop.In(afterRefusal)
+	}
+}
+
+// brokenInARow is how many copies in a row a shadow may break off.
+const brokenInARow = 5
 
 // finish ends a copy that was answered.
 func (c *Copy) finish() bool {
@@ -331,6 +359,7 @@ func (c *Copy) settle() {
 	if c.outcome == traffic.InFlight { // the task panicked
 		c.outcome = traffic.Reset
 	}
+	c.side.readers.leave(c)
 	c.drop(true)
 	c.hold()
 	c.policy.Budget.requests.Add(-1)

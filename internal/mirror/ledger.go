@@ -165,7 +165,7 @@ func (l *Ledger) report() Report {
 		rr := RouteReport{Route: key, Forwarded: r.Forwarded, Mirrors: []MirrorReport{}}
 		for _, cluster := range slices.Sorted(maps.Keys(r.mirrors)) {
 			m := r.mirrors[cluster]
-			mr := MirrorReport{Cluster: cluster, Share: m.share, Outcomes: map[string]uint64{}}
+			mr := MirrorReport{Cluster: cluster, Share: m.share, InForce: m.share, Outcomes: map[string]uint64{}}
 			for o, n := range m.Outcomes {
 				if n > 0 {
 					mr.Outcomes[traffic.Outcome(o).String()] = n

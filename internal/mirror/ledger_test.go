@@ -25,7 +25,7 @@ func TestReport(t *testing.T) {
 	m.Settle(traffic.Completed)
 	want := mirror.Report{Forwarded: 3, Routes: []mirror.RouteReport{{
 		Route: "vh/main", Forwarded: 3,
-		Mirrors: []mirror.MirrorReport{{Cluster: "shadow", Share: 0.5, Outcomes: map[string]uint64{"not_sampled": 1, "in_flight": 1, "completed": 1}}},
+		Mirrors: []mirror.MirrorReport{{Cluster: "shadow", Share: 0.5, InForce: 0.5, Outcomes: map[string]uint64{"not_sampled": 1, "in_flight": 1, "completed": 1}}},
 	}}}
 	clone := l.Clone()
 	m.Settle(traffic.TimedOut) // the clone is another
@@ -45,7 +45,7 @@ func TestMirrorComesAndGoes(t *testing.T) {
 	want := func(share float64, outcomes map[string]uint64) {
 		t.Helper()
 		got := mirror.Merge([]*mirror.Ledger{l}).Routes[0].Mirrors[0]
-		if diff := cmp.Diff(mirror.MirrorReport{Cluster: "s", Share: share, Outcomes: outcomes}, got); diff != "" {
+		if diff := cmp.Diff(mirror.MirrorReport{Cluster: "s", Share: share, InForce: share, Outcomes: outcomes}, got); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}

@@ -47,9 +47,5 @@ type Policy struct {
 	Cluster *upstream.Cluster // nil when there is none of that name
 	Limits  Limits
 	Budget  *Budget
-}
-
-// Samples reports whether the request with this number is copied.
-func (p *Policy) Samples(number uint64) bool {
-	return Copies(number, uint64(p.Mirror.Numerator), p.Mirror.Denominator) > 0
+	Brake   *Brake // of the route; nil: always released
 }

@@ -6,6 +6,11 @@ package mirror
 type Report struct {
 	Forwarded uint64        `json:"forwarded"`
 	Routes    []RouteReport `json:"routes"`
+	// Process is the brake of the whole process; nil while it is released.
+	Process *BrakeReport `json:"process_brake,omitempty"`
+	// DroppedNotes counts requests that were not measured, since more came in a
+	// second than a loop notes.
+	DroppedNotes uint64 `json:"dropped_notes,omitempty"`
 }
 
 // RouteReport is the ledger of one route.
@@ -22,7 +27,11 @@ type MirrorReport struct {
 	// them, above 1 each is copied more than once. It is 0 for a policy that is
 	// no longer in the configuration.
 	Share float64 `json:"share"`
+	// InForce is the part of it that is left by the control share and the brakes.
+	InForce float64 `json:"share_in_force"`
 	// Outcomes counts requests by the outcome's name; outcomes that have not
 	// occurred are left out.
 	Outcomes map[string]uint64 `json:"outcomes"`
+	// Brake is that of the mirror's route; nil until there is something to tell.
+	Brake *BrakeReport `json:"brake,omitempty"`
 }

@@ -16,7 +16,9 @@ type Side struct {
 	head  traffic.Head
 	tmp   []byte
 	free  []*Copy
-	live  int
+
+	readers readers
+	live    int
 }
 
 // NewSide makes a loop's side. pool is for shadows alone; local is the proxy's

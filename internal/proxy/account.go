@@ -42,6 +42,7 @@ func (x *exchange) finish() {
 	if x.flags&traffic.FlagDownstreamClosed != 0 {
 		x.stats.rxReset++
 	}
+	x.w.meter.Observe(x.brake, x.mirrored, x.w.since(x.start))
 	x.stats.bytesIn += uint64(x.reqBytes)
 	x.stats.bytesOut += uint64(x.respBytes)
 	r := x.rec

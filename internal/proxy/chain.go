@@ -79,6 +79,20 @@ func (c *listenerConfig) all() iter.Seq[*chain] {
 	}
 }
 
+// inherit takes over what lets the clients of old resume their sessions.
+func (c *listenerConfig) inherit(old *listenerConfig) {
+	if old == nil {
+		return
+	}
+	for ch := range c.all() {
+		for before := range old.all() {
+			if ch.tls != nil && before.tls != nil && ch.tls.Inherit(before.tls) {
+				break
+			}
+		}
+	}
+}
+
 func (m *chainMatch) needsHello() bool {
 	return len(m.servers) > 0 || m.transport != "" || len(m.alpn) > 0
 }

@@ -5,6 +5,7 @@ type httpCounters struct {
 	cxTotal, rqTotal, rqError uint64
 	rqClass                   [6]uint64 // by the status' first digit
 	rxReset, timeouts         uint64
+	overload                  uint64
 	bytesIn, bytesOut         uint64
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/overload"
 	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
@@ -46,6 +47,8 @@ type exchange struct {
 	reqDone    bool // all of it came from the client
 	reqEnd     loop.Time
 	copies     []*mirror.Copy
+	brake      *mirror.Brake // nil where the request's latency is not to be compared
+	mirrored   bool
 
 	// The current try.
 	up          upstream.Stream
@@ -93,6 +96,7 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.reqBytes, x.respBytes = 0, 0
 	x.reqDone, x.outDone, x.respBegun, x.respDone = false, false, false, false
 	x.copies = x.copies[:0]
+	x.brake, x.mirrored = nil, false
 	x.up, x.tried, x.tries, x.resent = nil, x.tried[:0], 0, false
 	x.replay, x.keepBody, x.lost, x.replayed = x.replay[:0], false, false, 0
 	x.serviceTime, x.flags, x.details, x.failure = 0, 0, "", ""
@@ -118,6 +122,14 @@ func (x *exchange) serve(t *loop.Task, f traffic.Framing) {
 	x.reqDone = f.Empty()
 	x.reqEnd = x.start
 	x.record()
+	if x.w.p.opt.Overload.Level() >= overload.RefuseConnections {
+		x.stats.overload++
+		x.flags, x.details = traffic.FlagOverload, "overload"
+		x.client.Last()
+		x.reply(503, []byte("overloaded"))
+		x.finish()
+		return
+	}
 	if x.from.looped() {
 		x.details = "redirected_to_itself"
 		x.client.Last()

@@ -174,8 +174,10 @@ func (x *exchange) book() {
 		case x.from.own:
 			row.Count(traffic.Filtered)
 		case !p.Samples(x.number):
-			row.Count(traffic.NotSampled)
+			row.Count(p.LeftOut(x.number))
+			x.brake = p.Brake
 		default:
+			x.brake, x.mirrored = p.Brake, true
 			x.mirror(p, row, f.Mirrors[i].Cluster)
 		}
 	}

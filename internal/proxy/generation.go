@@ -36,7 +36,7 @@ func (p *Proxy) compile(s *envoy.Snapshot, old *generation) (*generation, error)
 	g := &generation{snapshot: s, applied: time.Now(), listeners: map[string]*listenerConfig{}, index: map[string]int{}}
 	errs := p.compileClusters(g, s, old)
 	tables, err := p.compileRoutes(g, s)
-	errs = append(errs, err, g.compileListeners(s, tables))
+	errs = append(errs, err, g.compileListeners(p, s, tables, old))
 	if err := errors.Join(errs...); err != nil {
 		g.release()
 		return nil, err
@@ -145,7 +145,7 @@ func (p *Proxy) policiesOf(g *generation, r *route.Route) []*mirror.Policy {
 			budget = &mirror.Budget{}
 			p.budgets[key] = budget
 		}
-		policy := &mirror.Policy{Mirror: m, Limits: p.opt.Shadow, Budget: budget}
+		policy := &mirror.Policy{Mirror: m, Limits: p.opt.Shadow, Budget: budget, Brake: p.brakes.Of(r.Key, r.Forward.Mirrors)}
 		if m.Cluster >= 0 {
 			policy.Cluster = g.clusters[m.Cluster]
 		}
@@ -154,7 +154,7 @@ func (p *Proxy) policiesOf(g *generation, r *route.Route) []*mirror.Policy {
 	return all
 }
 
-func (g *generation) compileListeners(s *envoy.Snapshot, tables map[string]*route.Table) error {
+func (g *generation) compileListeners(p *Proxy, s *envoy.Snapshot, tables map[string]*route.Table, old *generation) error {
 	var errs []error
 	for _, l := range s.Listeners {
 		c, err := compileListener(l, secretsOf(s))
@@ -162,7 +162,13 @@ func (g *generation) compileListeners(s *envoy.Snapshot, tables map[string]*rout
 			errs = append(errs, err)
 			continue
 		}
+		if old != nil {
+			c.inherit(old.listeners[c.name])
+		}
 		for ch := range c.all() {
+			if ch.tls != nil && len(ch.tls.Ignored) > 0 {
+				p.opt.Logger.Warn("fields of a listener's TLS have no effect", "listener", c.name, "fields", ch.tls.Ignored)
+			}
 			if h := ch.http; h != nil {
 				if h.table = tables[h.routes]; h.table == nil {
 					errs = append(errs, fmt.Errorf("listener %q: route configuration %q is not in the snapshot", c.name, h.routes))

@@ -21,6 +21,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/envoy"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/overload"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
@@ -35,6 +36,10 @@ type Options struct {
 	Concurrency int
 	// Shadow bounds what each mirror may cost.
 	Shadow mirror.Limits
+	// Brake says when mirroring steps down.
+	Brake mirror.BrakeLimits
+	// Overload is how near to its limits the process is. Nil: it has none.
+	Overload *overload.Monitor
 	// DrainTime is how long Run lets exchanges finish. 0: it does not wait.
 	DrainTime time.Duration
 	// Sink gets the exchanges. Nil: nobody does.
@@ -52,10 +57,12 @@ type Proxy struct {
 	workers  []*worker
 	slots    *upstream.Slots
 	resolver *upstream.Resolver
+	monitor  *upstream.Monitor
 	origins  *mirror.Origins // of shadows
 	own      *mirror.Origins // of requests to primaries
 	unmarked sync.Once       // warns of connections without a mark
 	sampler  mirror.Sampler
+	brakes   *mirror.Brakes
 
 	gen       atomic.Pointer[generation]
 	running   atomic.Bool
@@ -82,16 +89,24 @@ func New(opt Options) (*Proxy, error) {
 		opt.Logger = slog.Default()
 	}
 	opt.Shadow = opt.Shadow.WithDefaults()
+	if opt.Overload == nil {
+		opt.Overload = overload.New(overload.Options{}) // never runs, so never sheds
+	}
 	p := &Proxy{
 		opt:      opt,
 		slots:    upstream.NewSlots(nil),
 		resolver: upstream.NewResolver(net.DefaultResolver),
+		monitor:  upstream.NewMonitor(upstream.MonitorOptions{Logger: opt.Logger, Control: loop.Marker(Mark)}),
 		origins:  &mirror.Origins{},
 		own:      &mirror.Origins{},
 		budgets:  map[string]*mirror.Budget{},
 		bound:    map[string]*boundListener{},
 		fatal:    make(chan error, 1),
 	}
+	p.brakes = mirror.NewBrakes(opt.Brake, opt.Logger)
+	opt.Overload.Watch(func(s overload.Status) {
+		p.brakes.Press(mirror.Pressure{Cause: s.Cause, Stop: s.Cause != "cpu"})
+	})
 	var key [16]byte
 	if _, err := rand.Read(key[:]); err != nil {
 		return nil, fmt.Errorf("making the sampling key: %w", err)
@@ -132,6 +147,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 		g.Go(func() error { return w.loop.Run(serving) })
 	}
 	g.Go(func() error { return p.resolver.Run(serving) })
+	g.Go(func() error {
+		return p.brakes.Run(serving, func(f func(*mirror.Meter)) { p.each(func(w *worker) { f(&w.meter) }) })
+	})
+	g.Go(func() error { return p.monitor.Run(serving) })
 	p.running.Store(true)
 	var failed error
 	select {
@@ -221,15 +240,18 @@ func (p *Proxy) Apply(s *envoy.Snapshot) error {
 		return err
 	}
 	p.resolver.Set(g.clusters)
+	p.monitor.Serve(g.clusters)
 	p.warm(g)
 	if err := p.adopt(g); err != nil {
 		p.resolver.Set(old.served())
+		p.monitor.Serve(old.served())
 		g.release()
 		return err
 	}
 	for _, w := range p.workers {
 		w.loop.Post(w.adopt)
 	}
+	p.brakes.Keep(g.policies)
 	old.release()
 	return nil
 }
@@ -269,7 +291,7 @@ func (p *Proxy) warm(g *generation) {
 	}
 }
 
-func cold(c *upstream.Cluster) bool { return !c.Warm() }
+func cold(c *upstream.Cluster) bool { return !c.Warm() || !c.Checks.Warm() }
 
 // Status collects what the proxy knows of itself. It must run, or be at its
 // end.
@@ -291,9 +313,14 @@ func (p *Proxy) Status() Status {
 		books = append(books, w.ledger.Clone())
 		sum.add(w, g)
 	})
+	sum.judged(g)
 	st.Ledger = mirror.Merge(books)
+	p.brakes.Report(&st.Ledger)
 	st.Clusters = sum.clusters(g)
 	st.Stats = sum.stats(len(p.workers), len(st.Listeners))
+	for _, s := range p.opt.Overload.Stats() {
+		st.Stats = append(st.Stats, Stat(s))
+	}
 	return st
 }
 

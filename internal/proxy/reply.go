@@ -27,7 +27,15 @@ func (x *exchange) replyWith(status int, body []byte, name string, value []byte)
 	if name != "" {
 		h.Add(name, value)
 	}
+	grpc := isGRPC(&x.req)
+	if grpc {
+		replyGRPC(h, status, body)
+		body = nil
+	}
 	f := traffic.Framing{Kind: traffic.FramingLength, Length: int64(len(body))}
+	if grpc && x.req.HTTP2 {
+		f = traffic.Framing{}
+	}
 	if len(body) > 0 {
 		h.Add("content-type", []byte("text/plain"))
 	}

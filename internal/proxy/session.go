@@ -140,7 +140,10 @@ func (s *session) end() {
 		s.h2.close()
 	}
 	s.conn.Close()
-	delete(s.w.sessions, s)
+	if _, ok := s.w.sessions[s]; ok {
+		delete(s.w.sessions, s)
+		s.w.p.opt.Overload.Leave()
+	}
 }
 
 // over reports whether a session that rests has rested too long, or is not

@@ -36,6 +36,7 @@ func (t *tally) add(w *worker, g *generation) {
 		t.count(p+"downstream_cx_protocol_error", c.rqError)
 		t.count(p+"downstream_rq_rx_reset", c.rxReset)
 		t.count(p+"downstream_rq_timeout", c.timeouts)
+		t.count(p+"downstream_rq_overload_close", c.overload)
 		t.count(p+"downstream_cx_rx_bytes_total", c.bytesIn)
 		t.count(p+"downstream_cx_tx_bytes_total", c.bytesOut)
 		for class, n := range c.rqClass {
@@ -44,6 +45,10 @@ func (t *tally) add(w *worker, g *generation) {
 			}
 		}
 	}
+	t.count("listener.downstream_cx_proxy_protocol_error", w.opening.proxyProtocolErrors)
+	t.count("listener.no_filter_chain_match", w.opening.noChain)
+	t.count("listener.ssl.handshake", w.opening.tlsHandshakes)
+	t.count("listener.ssl.connection_error", w.opening.tlsErrors+w.opening.inspectErrors)
 	for s := range w.sessions {
 		if cfg := s.config(w.view); cfg != nil {
 			t.gauge("http."+cfg.statPrefix+".downstream_cx_active", 1)
@@ -84,6 +89,71 @@ func (t *tally) add(w *worker, g *generation) {
 		}
 	}
 	t.count("server.panics", w.loop.Panics())
+}
+
+// judged adds what the loops share: breakers, outlier detection, health checks.
+func (t *tally) judged(g *generation) {
+	for _, c := range g.served() {
+		p := "cluster." + c.StatName + "."
+		if c.Breakers != nil {
+			t.breakers(p, c.Breaker())
+		}
+		if c.Outliers != nil {
+			t.outliers(p+"outlier_detection.", c.Outlier())
+		}
+		if c.Checks != nil {
+			s := c.Checks.Stats()
+			t.count(p+"health_check.attempt", s.Attempt)
+			t.count(p+"health_check.success", s.Success)
+			t.count(p+"health_check.failure", s.Failure)
+			t.count(p+"health_check.network_failure", s.NetworkFailure)
+			t.gauge(p+"health_check.healthy", uint64(max(s.Healthy, 0)))
+		}
+		healthy := uint64(0)
+		for _, e := range c.Endpoints().All {
+			if e.Ready && e.Ailments() == 0 {
+				healthy++
+			}
+		}
+		t.gauge(p+"membership_total", uint64(len(c.Endpoints().All)))
+		t.gauge(p+"membership_healthy", healthy)
+	}
+}
+
+func (t *tally) outliers(p string, s upstream.OutlierStats) {
+	t.gauge(p+"ejections_active", s.EjectionsActive)
+	t.count(p+"ejections_enforced_total", s.EjectionsEnforcedTotal)
+	t.count(p+"ejections_overflow", s.EjectionsOverflow)
+	for _, k := range s.Kinds {
+		t.count(p+"ejections_detected_"+k.Kind, k.Detected)
+		t.count(p+"ejections_enforced_"+k.Kind, k.Enforced)
+	}
+}
+
+func (t *tally) breakers(p string, s upstream.BreakerStats) {
+	t.count(p+"upstream_cx_overflow", s.Connections.Overflow)
+	t.count(p+"upstream_rq_pending_overflow", s.PendingRequests.Overflow+s.Requests.Overflow)
+	t.count(p+"upstream_rq_retry_overflow", s.Retries.Overflow)
+	t.gauge(p+"upstream_rq_pending_active", uint64(s.PendingRequests.Active))
+	p += "circuit_breakers.default."
+	for _, b := range []struct {
+		state           upstream.BreakerState
+		open, remaining string
+	}{
+		{s.Connections, "cx_open", "remaining_cx"},
+		{s.PendingRequests, "rq_pending_open", "remaining_pending"},
+		{s.Requests, "rq_open", "remaining_rq"},
+		{s.Retries, "rq_retry_open", "remaining_retries"},
+	} {
+		open := uint64(0)
+		if b.state.Open {
+			open = 1
+		}
+		t.gauge(p+b.open, open)
+		if s.TrackRemaining {
+			t.gauge(p+b.remaining, uint64(b.state.Remaining))
+		}
+	}
 }
 
 func (t *tally) clusters(g *generation) []ClusterStatus {

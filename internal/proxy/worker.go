@@ -23,6 +23,7 @@ type worker struct {
 	shadows *upstream.Pool
 	side    *mirror.Side
 	ledger  *mirror.Ledger
+	meter   mirror.Meter
 
 	sessions  map[*session]struct{}
 	http      map[string]*httpCounters    // by stat prefix
@@ -140,6 +141,10 @@ func mirrorName(all []*mirror.Policy, i int) string {
 
 // accept makes a session of a connection that was taken by the listener.
 func (w *worker) accept(listener string, c *loop.Conn) {
+	if !w.p.opt.Overload.Admit(listener) {
+		c.Close()
+		return
+	}
 	s := &session{downstream: downstream{w: w, conn: c, listener: listener, remote: c.Remote(), local: c.Local()}, since: w.loop.Now(), born: w.loop.Now()}
 	v := w.current()
 	if l := v.listeners[listener]; l != nil && l.useOriginalDst {

@@ -54,6 +54,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		send(ch, desc, kind, float64(s.Value), m.values...)
 	}
 	collectLedger(ch, st.Ledger)
+	collectBrakes(ch, st.Ledger)
 	if c.log != nil {
 		collectLog(ch, c.log.Stats())
 	}
@@ -64,6 +65,8 @@ func collectLedger(ch chan<- prometheus.Metric, ledger mirror.Report) {
 		"Requests for which an endpoint of the primary was picked.", []string{"route"}, nil)
 	share := prometheus.NewDesc("sundog_mirror_share",
 		"Fraction of the requests that is copied; 0.5 is half of them.", []string{"route", "cluster"}, nil)
+	inForce := prometheus.NewDesc("sundog_mirror_share_in_force",
+		"Fraction of the requests that is copied now, as the control share and the brakes leave it.", []string{"route", "cluster"}, nil)
 	outcomes := prometheus.NewDesc("sundog_mirror_outcomes_total",
 		"Forwarded requests by what became of their copy.", []string{"route", "cluster", "outcome"}, nil)
 	inFlight := prometheus.NewDesc("sundog_mirror_in_flight",
@@ -72,6 +75,7 @@ func collectLedger(ch chan<- prometheus.Metric, ledger mirror.Report) {
 		send(ch, forwarded, prometheus.CounterValue, float64(r.Forwarded), r.Route)
 		for _, m := range r.Mirrors {
 			send(ch, share, prometheus.GaugeValue, m.Share, r.Route, m.Cluster)
+			send(ch, inForce, prometheus.GaugeValue, m.InForce, r.Route, m.Cluster)
 			send(ch, inFlight, prometheus.GaugeValue, float64(m.Outcomes[traffic.InFlight.String()]), r.Route, m.Cluster)
 			for o := traffic.InFlight + 1; o < traffic.NumOutcomes; o++ {
 				send(ch, outcomes, prometheus.CounterValue, float64(m.Outcomes[o.String()]), r.Route, m.Cluster, o.String())

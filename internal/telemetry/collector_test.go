@@ -56,8 +56,15 @@ func TestMetricsPage(t *testing.T) {
 		},
 		Ledger: mirror.Report{Forwarded: 9, Routes: []mirror.RouteReport{{
 			Route: "r", Forwarded: 9,
-			Mirrors: []mirror.MirrorReport{{Cluster: "s", Share: 0.5, Outcomes: map[string]uint64{"completed": 5, "not_sampled": 3, "in_flight": 1}}},
-		}}},
+			Mirrors: []mirror.MirrorReport{{
+				Cluster: "s", Share: 0.5, InForce: 0.125, Outcomes: map[string]uint64{"completed": 5, "not_sampled": 3, "in_flight": 1},
+				Brake: &mirror.BrakeReport{
+					Factor: 0.25, StepsDown: 2,
+					Mirrored: &mirror.LatencyReport{P99: mirror.BoundReport{Value: 20, Low: 19}},
+					RatioP50: &mirror.RatioReport{Value: 2, Low: 1.5, High: 2.5},
+				},
+			}},
+		}}, Process: &mirror.BrakeReport{Factor: 0.5}, DroppedNotes: 3},
 	}
 	rec := httptest.NewRecorder()
 	h := telemetry.Handler(telemetry.NewCollector(st, telemetry.NewAccessLog(telemetry.LogOptions{})))
@@ -70,6 +77,12 @@ func TestMetricsPage(t *testing.T) {
 		`envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="q",envoy_response_code_class="2"} 6` + "\n",
 		`sundog_forwarded_total{route="r"} 9` + "\n",
 		`sundog_mirror_share{cluster="s",route="r"} 0.5` + "\n",
+		`sundog_mirror_share_in_force{cluster="s",route="r"} 0.125` + "\n",
+		"sundog_mirror_process_factor 0.5\n",
+		"sundog_mirror_unmeasured_total 3\n",
+		`sundog_mirror_brake_steps_total{route="r"} 2` + "\n",
+		`sundog_mirror_latency_seconds{bound="low",mirrored="true",quantile="0.99",route="r"} 0.019` + "\n",
+		`sundog_mirror_latency_ratio{bound="high",quantile="0.5",route="r"} 2.5` + "\n",
 		`sundog_mirror_in_flight{cluster="s",route="r"} 1` + "\n",
 		`sundog_mirror_outcomes_total{cluster="s",outcome="completed",route="r"} 5` + "\n",
 		`sundog_mirror_outcomes_total{cluster="s",outcome="timed_out",route="r"} 0` + "\n",
@@ -80,6 +93,9 @@ func TestMetricsPage(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+	if strings.Contains(body, `bound="high",mirrored="true"`) {
+		t.Error("a bound that is not known is shown")
 	}
 	if strings.Contains(body, `outcome="in_flight"`) {
 		t.Error("in_flight is among the outcomes, which only ever grow")

@@ -69,8 +69,9 @@ type Choice struct {
 	// Where Hashed is false the choice is random.
 	Hash   uint64
 	Hashed bool
-	// An endpoint in Tried is avoided: up to Attempts more choices are made, and
-	// the last one stands, tried or not (Envoy's host_selection_retry_max_attempts).
+	// An endpoint in Tried is avoided: up to Attempts more choices are made
+	// (Envoy's host_selection_retry_max_attempts), and then, unlike in Envoy, any
+	// other endpoint is taken that there is.
 	Tried    []*Endpoint
 	Attempts int
 	// Now is the time on the clock of time.Now, for slow start. Where it is zero
@@ -95,6 +96,28 @@ func (b *Balancer) Pick(c *Cluster, active []uint32, by Choice) *Endpoint {
 	e := b.choose(c.lb, set, active, by.Now)
 	for i := 0; i < by.Attempts && e != nil && isTried(by.Tried, e); i++ {
 		e = b.choose(c.lb, set, active, by.Now)
+	}
+	if by.Attempts > 0 && e != nil && isTried(by.Tried, e) {
+		return b.untried(set, by.Tried, e)
+	}
+	return e
+}
+
+// untried looks for an endpoint that was not tried, and returns e if there is
+// none. A dead endpoint has the fewest requests, so least_request chooses it
+// again more often than Envoy's retries allow for.
+func (b *Balancer) untried(set *EndpointSet, tried []*Endpoint, e *Endpoint) *Endpoint {
+	for i := range set.levels {
+		ready := set.levels[i].ready
+		if len(ready) == 0 || set.levels[i].load == 0 && len(set.levels) > 1 {
+			continue
+		}
+		start := int(b.next() % uint64(len(ready)))
+		for n := range ready {
+			if o := ready[(start+n)%len(ready)]; !isTried(tried, o) {
+				return o
+			}
+		}
 	}
 	return e
 }
@@ -197,7 +220,7 @@ func (b *Balancer) leastRequest(h *hosts, active []uint32, choices uint32, r *ra
 
 // biasedChoices is how many biased draws at least: enough to come near the
 // shares that Envoy's schedule gives.
-const biasedChoices = 8
+const biasedChoices = 16
 
 // biased gives endpoints of different weights shares by the weight divided by
 // the active requests and one to the power of the bias

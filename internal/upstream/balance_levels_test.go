@@ -45,7 +45,7 @@ func compileGroups(t testing.TB, head string, groups ...group) *upstream.Cluster
 }
 
 // tally counts n picks by priority, by locality, and those of sick endpoints.
-func tally(c *upstream.Cluster, n int) (priorities, localities [4]int, sick [4]int) {
+func tally(c *upstream.Cluster, n int) (priorities, localities, sick [4]int) {
 	b := upstream.NewBalancer(5)
 	for i := range n {
 		e := b.Pick(c, nil, upstream.Choice{Hash: uint64(i), Hashed: true})

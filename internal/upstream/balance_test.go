@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -25,7 +26,7 @@ func shares(c *upstream.Cluster, b *upstream.Balancer, active []uint32, n int) [
 }
 
 func TestPickNone(t *testing.T) {
-	for _, policy := range []string{"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"} {
+	for _, policy := range []string{"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"} {
 		c := compile(t, upstream.NewSlots(nil), nil, "name: c\nlb_policy: "+policy)
 		b := upstream.NewBalancer(1)
 		if e := b.Pick(c, nil, upstream.Choice{Attempts: 3}); e != nil {
@@ -156,23 +157,58 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// With weights w and the bias b an endpoint has its share of w/(active+1)^b, as
+// near as drawing some of all comes to it.
+func TestActiveRequestBias(t *testing.T) {
+	for _, test := range []struct {
+		bias  float64
+		want  float64 // share of the first, of weight 1 and idle; the other has weight 3 and one request
+		stray float64
+	}{{0, .25, .01}, {.5, .32, .02}, {2, 4. / 7, .04}} {
+		c := balanced(t, "LEAST_REQUEST\nleast_request_lb_config: {active_request_bias: {default_value: "+fmt.Sprint(test.bias)+"}}", "10.0.0.1:80 1", "10.0.0.2:80 3")
+		b := upstream.NewBalancer(1)
+		const n = 100_000
+		got := float64(shares(c, &b, []uint32{0, 1}, n)[0]) / n
+		if math.Abs(got-test.want) > test.stray {
+			t.Errorf("bias %v: share %v, want %v", test.bias, got, test.want)
+		}
+	}
+}
+
 func TestPickDoesNotAllocate(t *testing.T) {
 	if raced {
 		t.Skip("the race detector allocates")
 	}
-	for _, policy := range []string{"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"} {
-		c := balanced(t, policy, "10.0.0.1:80 1", "10.0.0.2:80 2")
-		b := upstream.NewBalancer(1)
-		active, tried := make([]uint32, 2), c.Endpoints().All[:1]
-		if n := testing.AllocsPerRun(1000, func() { b.Pick(c, active, upstream.Choice{Tried: tried, Attempts: 5}) }); n != 0 {
-			t.Errorf("%s: %v allocations", policy, n)
+	const bounded = "common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 110}}"
+	slow := "_lb_config: {slow_start_config: {slow_start_window: 1000s, aggression: {default_value: 2}}}"
+	groups := []group{{weight: 1, n: 2}, {weight: 2, locality: 1, n: 3}, {priority: 1, weight: 1, n: 2}}
+	for _, head := range []string{
+		"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV", "RING_HASH\n" + bounded, "MAGLEV\n" + bounded,
+		"ROUND_ROBIN\nround_robin" + slow, "LEAST_REQUEST\nleast_request" + slow,
+		"LEAST_REQUEST\nleast_request_lb_config: {active_request_bias: {default_value: 2}}",
+		"ROUND_ROBIN\ncommon_lb_config: {locality_weighted_lb_config: {}}", "RANDOM\ncommon_lb_config: {locality_weighted_lb_config: {}}",
+	} {
+		slots := upstream.NewSlots(nil)
+		old := compile(t, slots, nil, "name: c\nlb_policy: "+head)
+		one := compile(t, slots, old, static("10.0.0.1:80 1", "10.0.0.2:80 2")+"lb_policy: "+head)
+		two := compileGroups(t, "lb_policy: "+head, groups...)
+		for i := range 2 { // some load for each priority
+			two.SetUnhealthy(two.Endpoints().All[i], upstream.OutlierEjected, true)
+		}
+		for _, c := range []*upstream.Cluster{one, two} {
+			b := upstream.NewBalancer(1)
+			active := []uint32{9, 2, 9, 9, 1, 9, 9}
+			by := upstream.Choice{Hashed: true, Tried: c.Endpoints().All[:1], Attempts: 5, Now: time.Now()}
+			if n := testing.AllocsPerRun(1000, func() { by.Hash += 1 << 50; b.Pick(c, active, by) }); n != 0 {
+				t.Errorf("%s: %v allocations", head, n)
+			}
 		}
 	}
 }
 
 func BenchmarkPick(b *testing.B) {
 	for _, n := range []int{3, 1_000} {
-		for _, policy := range []string{"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"} {
+		for _, policy := range []string{"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"} {
 			var endpoints []string
 			for i := range n {
 				endpoints = append(endpoints, fmt.Sprintf("10.0.%d.%d:80 %d", i/256, i%256, 1+i%7))
@@ -182,8 +218,8 @@ func BenchmarkPick(b *testing.B) {
 				b.ReportAllocs()
 				bal := upstream.NewBalancer(1)
 				active := make([]uint32, n)
-				for range b.N {
-					bal.Pick(c, active, upstream.Choice{})
+				for i := range b.N {
+					bal.Pick(c, active, upstream.Choice{Hash: uint64(i) * 0x9e3779b97f4a7c15, Hashed: true})
 				}
 			})
 		}

@@ -130,6 +130,7 @@ func (p *compiler) ring(in *clusterv3.Cluster_RingHashLbConfig) *hashing {
 	if h.ringMax == 0 {
 		p.fail("ring_hash_lb_config.maximum_ring_size", "must be above 0")
 	}
+	h.ringMin = max(h.ringMin, 1)
 	switch f := in.GetHashFunction(); f {
 	case clusterv3.Cluster_RingHashLbConfig_XX_HASH:
 	case clusterv3.Cluster_RingHashLbConfig_MURMUR_HASH_2:
@@ -157,7 +158,7 @@ func (p *compiler) maglev(in *clusterv3.Cluster_MaglevLbConfig) *hashing {
 func (p *compiler) commonLB(lb *balancing, in *clusterv3.Cluster_CommonLbConfig) {
 	lb.panicBelow = 50
 	if t := in.GetHealthyPanicThreshold(); t != nil {
-		lb.panicBelow = uint64(p.percent("common_lb_config.healthy_panic_threshold", t))
+		lb.panicBelow = uint64(math.Round(p.percent("common_lb_config.healthy_panic_threshold", t)))
 	}
 	lb.byLocality = in.GetLocalityWeightedLbConfig() != nil
 	if z := in.GetZoneAwareLbConfig(); z != nil {

@@ -13,7 +13,7 @@ type Endpoint struct {
 	Hostname string // the name it was resolved from, or Endpoint.hostname; may be empty
 	Weight   uint32 // load_balancing_weight; 1 or more
 	Slot     int    // dense, the same while cluster and address stay; see Slots
-	Ready    bool   // by its health status in the configuration; see Cluster.SetUnhealthy
+	Ready    bool   // healthy by its health_status in the configuration
 
 	hashKey string // metadata envoy.lb hash_key; may be empty
 	vitals  *vitals

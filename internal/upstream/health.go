@@ -150,7 +150,7 @@ func (p *patient) judge(v verdict) (changed, pending bool) {
 			return false, false
 		}
 		p.good++
-		if first || p.good == p.spec.healthyAfter {
+		if first || p.good >= p.spec.healthyAfter {
 			p.failing = false
 			return true, false
 		}
@@ -161,7 +161,7 @@ func (p *patient) judge(v verdict) (changed, pending bool) {
 		return false, false
 	}
 	p.bad++
-	if v == badAnswer || p.bad == p.spec.unhealthyAfter {
+	if v == badAnswer || p.bad >= p.spec.unhealthyAfter {
 		p.failing = true
 		return true, false
 	}

@@ -13,7 +13,6 @@ func (p *place) compare(o *place) int {
 // area has the endpoints of one locality in one priority.
 type area struct {
 	place   *place
-	all     int
 	healthy []*Endpoint
 	every   []*Endpoint
 }

@@ -51,7 +51,9 @@ func newMaglev(h *hashing, hosts []share) maglev {
 			}
 			c.required += most
 			for owners[c.place] != free {
-				c.place = (c.place + c.skip) % m.size
+				if c.place += c.skip; c.place >= m.size {
+					c.place -= m.size
+				}
 			}
 			owners[c.place] = c.host
 			left--

@@ -53,6 +53,13 @@ func TestSuccessRate(t *testing.T) {
 		{"failure percentage, too few endpoints", "enforcing_failure_percentage: 100}", "", many("500*90 200*10", "500*90 200*10", 4), nil},
 		{"failure percentage, too few requests", "enforcing_failure_percentage: 100}", "", many("500*49", "500*49", 5), nil},
 		{
+			"local, detected only",
+			"split_external_local_origin_errors: true, consecutive_local_origin_failure: 0, enforcing_local_origin_success_rate: 0}",
+			"",
+			many("connect*50 fail*50", "connect*100", 5),
+			[]string{"local_origin_success_rate 1/0"},
+		},
+		{
 			"local failure percentage", "enforcing_failure_percentage_local_origin: 100, split_external_local_origin_errors: true, consecutive_local_origin_failure: 0}",
 			"0 1 2 3 4", many("fail*90 connect*10", "fail*90 connect*10", 5),
 			[]string{"local_origin_failure_percentage 5/5"},

@@ -115,6 +115,7 @@ func (t *monitored) want(out string) {
 // counts has the kinds that are not zero, as "consecutive_5xx 2/1" for two
 // detected and one enforced.
 func (t *monitored) counts() (all []string) {
+	synctest.Wait()
 	s := t.c.Outlier()
 	total := uint64(0)
 	for _, k := range s.Kinds {
@@ -276,8 +277,9 @@ func TestEjectionTimes(t *testing.T) {
 		time.Sleep(500 * time.Millisecond) // half between two sweeps
 		out(10 * time.Second)              // until the sweep after it
 		out(20 * time.Second)
-		out(25 * time.Second)
-		out(25 * time.Second)
+		for range 4 {
+			out(25 * time.Second)
+		}
 		// The multiplier has stopped at 4; each sweep from one interval after
 		// the return takes one away.
 		time.Sleep(3500 * time.Millisecond)

@@ -55,6 +55,9 @@ type Host struct {
 	// NotBefore is until when it is of no use to connect again, since that was
 	// refused just now. The pool's user sets it and heeds it.
 	NotBefore loop.Time
+	// Broken counts the streams in a row that broke off unanswered, for the
+	// pool's user.
+	Broken int
 
 	slot        int // -1 for an address that the client named
 	gone        bool
@@ -322,6 +325,7 @@ func (p *Pool) connect(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use)
 		}
 		cl.TLS.Begin(nc, t, name)
 	}
+	cl.Checks.Used()
 	h.CxTotal++
 	h.CxActive++
 	h.conns++
