@@ -113,7 +113,8 @@ func (b *bench) serveSundog(ctx context.Context, loops int, args func(addr strin
 		return nil, err
 	}
 	p, err := launch(ctx, addr, nil, b.sundog, append(args(addr),
-		"--concurrency", strconv.Itoa(loops), "--admin", admin, "--drain-time", "0s", "--log-level", "warn")...)
+		"--concurrency", strconv.Itoa(loops), "--admin", admin, "--drain-time", "0s", "--log-level", "warn",
+		"--max-cpu", "0", "--brake-ratio", "0")...) // or it would mirror less at full load
 	if err != nil {
 		return nil, err
 	}

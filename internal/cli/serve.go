@@ -19,6 +19,7 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/admin"
 	"github.com/sundog-mesh/sundog/internal/envoy"
+	"github.com/sundog-mesh/sundog/internal/handover"
 	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/overload"
 	"github.com/sundog-mesh/sundog/internal/proxy"
@@ -39,6 +40,8 @@ type serveFlags struct {
 	shadowMaxBytes    sizeValue
 
 	protect protectFlags
+
+	handover string
 }
 
 func (f *serveFlags) add(fs *pflag.FlagSet) {
@@ -55,6 +58,7 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&f.shadowMaxRequests, "shadow-max-requests", 1024, "most shadows in flight, for each mirror")
 	fs.Var(&f.shadowMaxBytes, "shadow-max-bytes", "most bytes that wait for shadows, for each mirror")
 	f.protect.add(fs)
+	fs.StringVar(&f.handover, "handover", "", "Unix socket `PATH` through which a new sundog, with the same flag, takes over the listening sockets")
 }
 
 // check refuses values that make no sense.
@@ -84,6 +88,7 @@ type server struct {
 	proxy  *proxy.Proxy
 	log    *telemetry.AccessLog
 	limits *overload.Monitor
+	taken  *handover.Taken // from the process that this one replaces; nil: none
 	state  *admin.State
 
 	applied *envoy.Snapshot
@@ -98,8 +103,13 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 	logger := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.Level(flags.level)}))
 	log := telemetry.NewAccessLog(telemetry.LogOptions{Shadows: flags.shadowLog, Stdout: s.Out, Stderr: s.Err, Logger: logger})
 	limits := flags.protect.monitor(flags.concurrency, logger)
+	taken, err := takeOver(flags.handover, logger)
+	if err != nil {
+		return nil, err
+	}
 	p, err := proxy.New(proxy.Options{
 		Concurrency: flags.concurrency,
+		Inherited:   taken.Sockets(),
 		Shadow: mirror.Limits{
 			Timeout: flags.shadowTimeout, Buffer: int64(flags.shadowBuffer),
 			MaxRequests: flags.shadowMaxRequests, MaxBytes: int64(flags.shadowMaxBytes),
@@ -114,7 +124,7 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 		return nil, err
 	}
 	return &server{
-		flags: flags, move: move, logger: logger, proxy: p, log: log, limits: limits,
+		flags: flags, move: move, logger: logger, proxy: p, log: log, limits: limits, taken: taken,
 		state: admin.NewState(p, time.Now()), bound: map[netip.AddrPort]bool{},
 	}, nil
 }
@@ -162,13 +172,15 @@ func (s *server) tellListeners() {
 func (s *server) run(ctx context.Context, start func() error, watch func(context.Context) error) error {
 	var adminListener net.Listener
 	if s.flags.admin != "" {
-		ln, err := net.Listen("tcp", s.flags.admin)
+		ln, err := s.listenAdmin()
 		if err != nil {
 			return explainListen(fmt.Errorf("admin interface: %w", err), `--admin ADDRESS, or turn it off with --admin ""`)
 		}
 		adminListener = ln
 	}
 	limitHeap(s.limits, s.logger)
+	ctx, stop := context.WithCancel(ctx) // a successor stops us, too
+	defer stop()
 	told := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	// What serves the proxy ends after it: the last lines are still written,
@@ -181,12 +193,17 @@ func (s *server) run(ctx context.Context, start func() error, watch func(context
 	g.Go(func() error { return s.log.Run(after) })
 	g.Go(func() error { return s.limits.Run(after) })
 	g.Go(func() error { return s.reopen(after) })
+	whileOurs, stopAdmin := context.WithCancel(after)
+	defer stopAdmin()
 	if adminListener != nil {
-		g.Go(func() error { return s.serveAdmin(after, adminListener) })
+		g.Go(func() error { return s.serveAdmin(whileOurs, adminListener) })
 	}
 	g.Go(func() error {
 		if err := start(); err != nil {
 			return err
+		}
+		if s.flags.handover != "" {
+			g.Go(func() error { return s.handOver(ctx, func() { stop(); stopAdmin() }, adminListener) })
 		}
 		if watch != nil {
 			return watch(ctx)

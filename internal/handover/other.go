@@ -18,6 +18,9 @@ type Taken struct{ Files map[string]*os.File }
 // Take is for Unix only.
 func Take(context.Context, string) (*Taken, error) { return nil, errors.ErrUnsupported }
 
+// Sockets is for Unix only.
+func (t *Taken) Sockets() map[string]*os.File { return nil }
+
 // Ready is for Unix only.
 func (t *Taken) Ready() error { return errors.ErrUnsupported }
 

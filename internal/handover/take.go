@@ -107,6 +107,14 @@ func filesOf(rights []byte) (files []*os.File, err error) {
 	return files, err
 }
 
+// Sockets are the Files; nil for a nil Taken.
+func (t *Taken) Sockets() map[string]*os.File {
+	if t == nil {
+		return nil
+	}
+	return t.Files
+}
+
 // Ready says that the sockets are in use, and waits until the process that had
 // them knows. After that the path is the caller's to Serve.
 func (t *Taken) Ready() error {

@@ -194,7 +194,7 @@ func (p *Proxy) DrainListeners() {
 		delete(p.bound, name)
 	}
 	for _, w := range p.workers {
-		w.loop.Post(w.wakeIdle)
+		w.loop.Post(w.tellDraining)
 	}
 }
 

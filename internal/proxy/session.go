@@ -114,7 +114,7 @@ func (s *session) serve(t *loop.Task, v *view, cfg *httpConfig, n int) bool {
 // rest leaves the connection to itself if nothing has come. What is left of
 // the answer is written with all other output of the round.
 func (s *session) rest() bool {
-	if len(s.conn.In()) > 0 || s.w.p.draining.Load() || !s.conn.Rest(s) {
+	if len(s.conn.In()) > 0 || !s.conn.Rest(s) {
 		return false
 	}
 	s.since = s.w.loop.Now()
@@ -154,8 +154,16 @@ func (s *session) over() bool {
 		return rested >= openTimeout
 	}
 	cfg := s.config(s.w.current())
+	if s.w.p.draining.Load() && s.requests > 0 && rested >= drainRest {
+		return true
+	}
 	return cfg == nil || cfg.idleTimeout > 0 && rested >= cfg.idleTimeout || s.old(cfg)
 }
+
+// drainRest is how long a connection must have rested to be closed because the
+// proxy drains. One in use is told to close with its next answer instead, since
+// closing it could meet a request on its way.
+const drainRest = time.Second
 
 // old reports whether the connection has lived as long as it may
 // (max_connection_duration).
@@ -192,8 +200,6 @@ func (s *session) readHead(t *loop.Task) (int, error) {
 			if n, err := s.scan.End(in, cfg.limits); n > 0 || err != nil {
 				return n, err
 			}
-		} else if s.w.p.draining.Load() {
-			return 0, errQuiet
 		}
 		n, err := s.conn.Fill()
 		switch {

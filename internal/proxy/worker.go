@@ -188,20 +188,22 @@ func (w *worker) giveBack(x *exchange) {
 	}
 }
 
-// wakeIdle ends the sessions that rest, and makes the others look whether they
-// ought to end.
-func (w *worker) wakeIdle() {
+// tellDraining has the sessions of HTTP/2 tell their clients that the proxy
+// drains. Those of HTTP/1.1 do so with their next answer.
+func (w *worker) tellDraining() {
 	for s := range w.sessions {
-		if s.task == nil {
-			s.end()
-		} else {
-			s.task.Wake()
+		if s.h2 == nil {
+			continue
 		}
+		if s.task == nil {
+			s.ConnReadable(s.conn)
+		}
+		s.task.Wake()
 	}
 }
 
 // sweepEvery is how exact the idle timeout of a resting connection is.
-const sweepEvery = time.Second
+const sweepEvery = time.Second / 2
 
 // Run ends sessions that have rested too long. It is a task of the loop.
 func (w *worker) Run(t *loop.Task) {
