@@ -100,6 +100,7 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 	if err := flags.check(); err != nil {
 		return nil, err
 	}
+	spareProcessor(flags.concurrency)
 	logger := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.Level(flags.level)}))
 	log := telemetry.NewAccessLog(telemetry.LogOptions{Shadows: flags.shadowLog, Stdout: s.Out, Stderr: s.Err, Logger: logger})
 	limits := flags.protect.monitor(flags.concurrency, logger)
@@ -127,6 +128,16 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 		flags: flags, move: move, logger: logger, proxy: p, log: log, limits: limits, taken: taken,
 		state: admin.NewState(p, time.Now()), bound: map[netip.AddrPort]bool{},
 	}, nil
+}
+
+// spareProcessor gives the Go scheduler one processor more than there are event
+// loops, unless GOMAXPROCS is set. Without it the runtime's monitor takes the
+// processor from each loop that waits in epoll, as often as every 20 µs, and
+// each loop has to get it back: a sixth of the CPU time of two loops.
+func spareProcessor(loops int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(loops + 1)
+	}
 }
 
 // apply makes the snapshot serve, or changes nothing.
