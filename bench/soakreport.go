@@ -91,7 +91,7 @@ spec:
   gateways: [bench]
   http:
   - route: [{destination: {host: app, port: {number: 80}}}]
-    retries: {attempts: 4, retryOn: "connect-failure,refused-stream,reset"}
+    retries: {attempts: 2, retryOn: "connect-failure,refused-stream,reset"}
     mirrors:
     - destination: {host: well, port: {number: 80}}
     - destination: {host: hung, port: {number: 80}}
@@ -104,5 +104,5 @@ spec:
   gateways: [bench]
   http:
   - route: [{destination: {host: app, port: {number: 80}}}]
-    retries: {attempts: 4, retryOn: "connect-failure,refused-stream,reset"}
+    retries: {attempts: 2, retryOn: "connect-failure,refused-stream,reset"}
 `
