@@ -12,6 +12,7 @@ type client1 struct {
 	w       *worker
 	keep    bool // it may serve another request
 	minor   int  // of the request's HTTP/1
+	head    bool // its method is HEAD
 	body    http1.Body
 	used    int                 // of the input, by the piece that Next has returned
 	framing traffic.FramingKind // of the answer, as it is sent
@@ -21,7 +22,7 @@ var _ client = (*client1)(nil)
 
 // begin makes c ready for a request.
 func (c *client1) begin() {
-	c.keep, c.minor, c.used, c.framing = false, 1, 0, traffic.FramingNone
+	c.keep, c.minor, c.head, c.used, c.framing = false, 1, false, 0, traffic.FramingNone
 }
 
 // read takes the request's head, the first n bytes of the input.
@@ -32,7 +33,7 @@ func (c *client1) read(h *traffic.Head, n int, limits http1.Limits) (traffic.Fra
 		return f, err
 	}
 	c.keep = http1.KeepAlive(h) && !c.w.p.draining.Load()
-	c.minor = h.Minor
+	c.minor, c.head = h.Minor, string(h.Method()) == "HEAD"
 	c.body.Reset(f, limits)
 	return f, nil
 }
@@ -67,6 +68,13 @@ func (c *client1) Interim(h *traffic.Head) {
 }
 
 func (c *client1) Respond(h *traffic.Head, f traffic.Framing) {
+	switch { // what HTTP/2 can say without, HTTP/1.1 says by its framing
+	case !h.HTTP2:
+	case f.Kind == traffic.FramingNone && !c.head && h.Status != 204 && h.Status != 304:
+		f.Kind = traffic.FramingLength
+	case f.Kind == traffic.FramingLength && f.Length > 0 && h.Has("trailer"):
+		f.Kind = traffic.FramingChunked
+	}
 	if f.Kind == traffic.FramingChunked || f.Kind == traffic.FramingClose {
 		f = traffic.Framing{Kind: traffic.FramingChunked}
 		if c.minor == 0 {

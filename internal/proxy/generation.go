@@ -75,7 +75,7 @@ func (p *Proxy) compileClusters(g *generation, s *envoy.Snapshot, old *generatio
 		if name == "" {
 			name = c.GetName()
 		}
-		compiled, err := upstream.CompileTLS(c, assignments[name], before, p.slots, secretsOf(s))
+		compiled, err := upstream.Compile(c, assignments[name], before, p.slots, secretsOf(s))
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -36,13 +36,23 @@ func (x *exchange) switching() (state, error) {
 var errUnasked = &http1.Error{Status: 502, Reason: "101 although no upgrade was asked for", Details: "http1.codec_error"}
 
 // dial answers a CONNECT with a connection to an endpoint of the route's
-// cluster (RFC 9110, section 9.3.6).
+// cluster (RFC 9110, section 9.3.6), and tries again as the route says.
 func (x *exchange) dial(f *route.Forward) {
 	x.client.Last()
+	for x.dialOnce(f) {
+		x.v.counters[x.clusterID].rqRetry++
+		if !x.backOff(f.Retry) {
+			return
+		}
+	}
+}
+
+// dialOnce reports whether another endpoint is to be tried.
+func (x *exchange) dialOnce(f *route.Forward) (another bool) {
 	e := x.pick(f)
 	if e == nil {
 		x.noEndpoint()
-		return
+		return false
 	}
 	x.tries++
 	x.endpoint, x.ctx.Upstream = e, e.Addr
@@ -51,12 +61,13 @@ func (x *exchange) dial(f *route.Forward) {
 	switch err {
 	case upstream.ErrOverflow, errWaited, errClientGone:
 		x.notSent(err)
-		return
+		return false
 	}
-	x.book()
+	if x.tries == 1 {
+		x.book()
+	}
 	if err != nil {
-		x.giveUp(f, route.FailedConnect, err)
-		return
+		return x.giveUp(f, route.FailedConnect, err)
 	}
 	x.up = up
 	x.t.SetDeadline(x.w.loop.In(x.cluster.ConnectTimeout))
@@ -68,12 +79,11 @@ func (x *exchange) dial(f *route.Forward) {
 		if err != nil || x.t.Expired() {
 			x.up.Host().CxConnectFail++
 			x.dropUp()
-			x.giveUp(f, route.FailedConnect, err)
-			return
+			return x.giveUp(f, route.FailedConnect, err)
 		}
 		if x.client.Gone(false) || x.t.Park() != nil {
 			x.hangUp(gone)
-			return
+			return false
 		}
 	}
 	x.upLocal = up.Local()
@@ -83,6 +93,7 @@ func (x *exchange) dial(f *route.Forward) {
 	x.respBegun = true
 	x.details = "via_upstream"
 	x.tunnel(f)
+	return false
 }
 
 // tunnel moves bytes both ways until both sides have ended, one has failed, or

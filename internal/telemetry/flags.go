@@ -39,6 +39,8 @@ func longFlag(f traffic.Flags) string {
 		return "OverloadManagerTerminated"
 	case traffic.FlagDurationTimeout:
 		return "DurationTimeout"
+	case traffic.FlagUpstreamOverflow:
+		return "UpstreamOverflow"
 	}
 	return f.String()
 }

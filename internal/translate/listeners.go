@@ -27,6 +27,9 @@ import (
 // httpProxy is Istio's name for the routes of an explicit HTTP proxy.
 const httpProxy = "http_proxy"
 
+// connectMethod is the type of upgrade that tunnels through an HTTP proxy are.
+const connectMethod = "CONNECT"
+
 // addMesh adds the outbound listener, a listener that binds no port for each
 // port of the mesh, and their route configurations. A connection that was
 // redirected to the outbound listener is handed to the listener of the port
@@ -44,7 +47,10 @@ func (t *translator) addMesh(s *envoy.Snapshot) {
 		return
 	}
 	s.Routes = append(s.Routes, t.meshRoutes()...)
-	l := newListener("virtualOutbound", addr.Addr().String(), uint32(addr.Port()), httpChain(t.meshManager("virtualOutbound", httpProxy)))
+	m := t.meshManager("virtualOutbound", httpProxy)
+	// Envoy asks for it here, beside the routes.
+	m.UpgradeConfigs = append(m.UpgradeConfigs, &hcm.HttpConnectionManager_UpgradeConfig{UpgradeType: connectMethod})
+	l := newListener("virtualOutbound", addr.Addr().String(), uint32(addr.Port()), httpChain(m))
 	l.UseOriginalDst = wrapperspb.Bool(true)
 	l.TrafficDirection = core.TrafficDirection_OUTBOUND
 	s.Listeners = append(s.Listeners, l)

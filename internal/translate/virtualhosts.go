@@ -158,13 +158,48 @@ func (t *translator) meshRoutes() []*route.RouteConfiguration {
 		var on []*route.VirtualHost
 		for _, h := range hosts {
 			on = t.addVirtualHost(on, h, port, domains.free(t.domains(h, 0)))
+			h.routes = withTunnel(h, port)
 			all = t.addVirtualHost(all, h, port, proxyDomains.free(t.domains(h, port)))
 		}
 		out = append(out, t.meshConfiguration(portString(port), on, true))
 	}
 	// Envoy's http_proxy configuration must see ports, or a service on 8000
 	// and one on 80 of the same host could not be told apart.
-	return append(out, t.meshConfiguration(httpProxy, all, false))
+	proxy := t.meshConfiguration(httpProxy, all, false)
+	if t.allowAny() {
+		other := proxy.VirtualHosts[len(proxy.VirtualHosts)-1]
+		other.Routes = append(other.Routes, tunnelRoute(passthroughCluster))
+	}
+	return append(out, proxy)
+}
+
+// withTunnel adds a route for CONNECT, which no other route fits, to those of a
+// service. What comes through a tunnel is not looked at, so it goes to the
+// service itself, whatever a VirtualService says of requests.
+func withTunnel(h meshVirtualHost, port uint32) []*route.Route {
+	if h.service == nil {
+		return h.routes
+	}
+	s := h.service
+	if s.alias != nil {
+		s = s.alias
+	}
+	return append(slices.Clone(h.routes), tunnelRoute(clusterName(port, "", s.host)))
+}
+
+func tunnelRoute(cluster string) *route.Route {
+	a := &route.RouteAction{
+		ClusterSpecifier: &route.RouteAction_Cluster{Cluster: cluster},
+		UpgradeConfigs: []*route.RouteAction_UpgradeConfig{{
+			UpgradeType: connectMethod, ConnectConfig: &route.RouteAction_UpgradeConfig_ConnectConfig{},
+		}},
+	}
+	setTimeout(a, nil)
+	return &route.Route{
+		Name:   "connect",
+		Match:  &route.RouteMatch{PathSpecifier: &route.RouteMatch_ConnectMatcher_{ConnectMatcher: &route.RouteMatch_ConnectMatcher{}}},
+		Action: &route.Route_Route{Route: a},
+	}
 }
 
 func (t *translator) addVirtualHost(to []*route.VirtualHost, h meshVirtualHost, port uint32, domains []string) []*route.VirtualHost {

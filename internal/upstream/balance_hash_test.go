@@ -204,7 +204,7 @@ func TestHashErrors(t *testing.T) {
 		{"round_robin_lb_config: {slow_start_config: {slow_start_window: 60s, aggression: {default_value: 0}}}", "slow_start_config.aggression: must be above 0"},
 		{"load_assignment: {policy: {overprovisioning_factor: 0}}", "overprovisioning_factor: must be above 0"},
 	} {
-		_, err := upstream.Compile(clusterProto(t, "name: c\n"+test.yaml), nil, nil, upstream.NewSlots(nil))
+		_, err := upstream.Compile(clusterProto(t, "name: c\n"+test.yaml), nil, nil, upstream.NewSlots(nil), nil)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want one with %q", test.yaml, err, test.want)
 		}

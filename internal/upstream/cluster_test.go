@@ -40,7 +40,7 @@ func clusterProto(t testing.TB, text string) *clusterv3.Cluster {
 // compile compiles a cluster from YAML.
 func compile(t testing.TB, slots *upstream.Slots, old *upstream.Cluster, text string) *upstream.Cluster {
 	t.Helper()
-	c, err := upstream.Compile(clusterProto(t, text), nil, old, slots)
+	c, err := upstream.Compile(clusterProto(t, text), nil, old, slots, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestCompileErrors(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			slots := upstream.NewSlots(nil)
-			_, err := upstream.Compile(clusterProto(t, "name: c\n"+test.yaml), nil, nil, slots)
+			_, err := upstream.Compile(clusterProto(t, "name: c\n"+test.yaml), nil, nil, slots, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -179,7 +179,7 @@ endpoints:
 `, la)
 	in := clusterProto(t, "name: c\ntype: EDS\neds_cluster_config: {}")
 	slots := upstream.NewSlots(nil)
-	c, err := upstream.Compile(in, la, nil, slots)
+	c, err := upstream.Compile(in, la, nil, slots, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ endpoints:
 	if n := c.Endpoints().Len(); n != 2 {
 		t.Errorf("%d take requests, want 2", n)
 	}
-	if c, err := upstream.Compile(in, nil, c, slots); err != nil || len(c.Endpoints().All) != 0 {
+	if c, err := upstream.Compile(in, nil, c, slots, nil); err != nil || len(c.Endpoints().All) != 0 {
 		t.Errorf("without an assignment: %v", err)
 	}
 }

@@ -18,15 +18,11 @@ import (
 // Compile compiles c. la is its assignment where its type is EDS, nil while
 // none is known. old is the cluster of that name in the configuration that
 // serves now, or nil: endpoints that have not changed are taken from it, and
-// so are addresses resolved so far.
+// so are addresses resolved so far. secrets finds those that the transport
+// socket names.
 //
 // The errors are joined; each names the cluster and the field.
-func Compile(c *clusterv3.Cluster, la *endpointv3.ClusterLoadAssignment, old *Cluster, slots *Slots) (*Cluster, error) {
-	return CompileTLS(c, la, old, slots, nil)
-}
-
-// CompileTLS is Compile with the secrets that transport sockets name.
-func CompileTLS(
+func Compile(
 	c *clusterv3.Cluster, la *endpointv3.ClusterLoadAssignment, old *Cluster, slots *Slots, secrets tlsconn.Secrets,
 ) (*Cluster, error) {
 	p := compiler{in: c, secrets: secrets, out: &Cluster{

@@ -73,7 +73,7 @@ func TestHealthErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.yaml, func(t *testing.T) {
-			_, err := upstream.Compile(clusterProto(t, "name: c\n"+tt.yaml), nil, nil, upstream.NewSlots(nil))
+			_, err := upstream.Compile(clusterProto(t, "name: c\n"+tt.yaml), nil, nil, upstream.NewSlots(nil), nil)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
@@ -127,7 +127,7 @@ func TestHealthCheckConfigErrors(t *testing.T) {
 		{"port_value: 70000", "endpoints[0].lb_endpoints[0].endpoint.health_check_config.port_value: 70000 is no port"},
 		{"address: {socket_address: {address: a.com, port_value: 1}}", `health_check_config.address: "a.com" is not an IP address`},
 	} {
-		if _, err := upstream.Compile(clusterProto(t, endpoint("10.0.0.1", tt.config)), nil, nil, upstream.NewSlots(nil)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := upstream.Compile(clusterProto(t, endpoint("10.0.0.1", tt.config)), nil, nil, upstream.NewSlots(nil), nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v", tt.config, err)
 		}
 	}

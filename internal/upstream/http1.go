@@ -55,6 +55,9 @@ func (c *conn1) lend(b *Breakers) {
 
 func (c *conn1) Send(h *traffic.Head, f traffic.Framing) {
 	c.methodN = copy(c.method[:], h.Method())
+	if h.HTTP2 && f.Kind == traffic.FramingLength && f.Length > 0 && h.Has("trailer") {
+		f.Kind = traffic.FramingChunked // with a length there would be no trailers
+	}
 	c.chunked = f.Kind == traffic.FramingChunked
 	c.ended = f.Empty()
 	c.SetOut(http1.AppendRequest(c.Out(), h, f))
