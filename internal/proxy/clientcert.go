@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"net/url"
 	"strings"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -71,6 +70,9 @@ func (d certDetails) element(peer *x509.Certificate) string {
 	return strings.Join(parts, ";")
 }
 
+// escapedPEM escapes what Envoy does, and no more, so that whatever decodes
+// URLs, forms included, gets the same certificate.
 func escapedPEM(c *x509.Certificate) string {
-	return url.PathEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+	return strings.NewReplacer("\n", "%0A", " ", "%20", "+", "%2B", "/", "%2F", "=", "%3D").
+		Replace(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
 }

@@ -118,6 +118,9 @@ func (x *exchange) serve(t *loop.Task, f traffic.Framing) {
 	x.t = t
 	defer x.abandon()
 	x.stats.rqTotal++
+	if x.req.HTTP2 {
+		x.stats.rqHTTP2++
+	}
 	x.reqFraming = f
 	x.reqDone = f.Empty()
 	x.reqEnd = x.start

@@ -65,8 +65,13 @@ func (s *session) speak(t *loop.Task) bool {
 		return false
 	}
 	s.own = s.w.p.origins.Has(s.conn.Remote(), s.dialed())
+	c := s.w.counters(cfg)
 	if yes {
 		s.h2 = newSession2(s, cfg)
+		c.cxHTTP2++
+	}
+	if s.secure != nil {
+		c.cxTLS++
 	}
 	return true
 }

@@ -32,7 +32,10 @@ func (t *tally) add(w *worker, g *generation) {
 	for prefix, c := range w.http {
 		p := "http." + prefix + "."
 		t.count(p+"downstream_cx_total", c.cxTotal)
+		t.count(p+"downstream_cx_http2_total", c.cxHTTP2)
+		t.count(p+"downstream_cx_ssl_total", c.cxTLS)
 		t.count(p+"downstream_rq_total", c.rqTotal)
+		t.count(p+"downstream_rq_http2_total", c.rqHTTP2)
 		t.count(p+"downstream_cx_protocol_error", c.rqError)
 		t.count(p+"downstream_rq_rx_reset", c.rxReset)
 		t.count(p+"downstream_rq_timeout", c.timeouts)
