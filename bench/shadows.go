@@ -27,7 +27,7 @@ func shadows() []role {
 		{wellShadow, answering(0)},
 		{"refuses", refusing},
 		{"blackhole", blackhole},
-		{hungShadow, listen(func(_ net.Conn, done <-chan struct{}) { <-done })},
+		{hungShadow, listen(hang)},
 		{"reads one byte a second", readingSlowly},
 		{"answers one byte a second", listen(answerSlowly)},
 		{"answers garbage", answeringGarbage},
@@ -209,3 +209,9 @@ func listenBy(config net.ListenConfig, serve func(net.Conn, <-chan struct{})) (s
 	}()
 	return server{addr: ln.Addr().String(), stop: func() { close(done); _ = ln.Close() }}, nil
 }
+
+// hangs is how long a hung shadow keeps a connection: longer than any copy
+// waits, and not so long that it runs out of descriptors.
+const hangs = time.Minute
+
+func hang(_ net.Conn, done <-chan struct{}) { pause(done, hangs) }

@@ -39,7 +39,7 @@ func (b *bench) soak(ctx context.Context) error {
 	}
 	b.report.printf("%d requests (GET) as fast as h2load gets them through one Sundog, %s, %d connections × %d. Each is copied to a shadow that is well and\n"+
 		"to one that accepts and never reads. The file of the configuration is replaced every %v; of two upstreams each in turn is told to end (SIGQUIT:\n"+
-		"nginx answers what it has begun) and started again, every %v. Retries: `connect-failure,refused-stream,reset`, up to 4.\n\n",
+		"nginx answers what it has begun) and started again, every %v. Retries: `connect-failure,refused-stream,reset`, up to 2.\n\n",
 		b.soaked.requests, map[bool]string{false: "HTTP/1.1", true: "HTTP/2"}[l.h2], l.conns, max(l.streams, 1), reloadEvery, restartEvery)
 	b.report.columns("when", "RSS, MiB", "heap, MiB", "goroutines", "descriptors", "ledger")
 	start, err := b.soakRow(ctx, s, "at the start")
