@@ -38,3 +38,6 @@ func descriptors(p *os.Process) (int, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Pid))
 	return len(entries), err
 }
+
+// errReset is what a connection says that the other side has reset.
+const errReset = syscall.ECONNRESET

@@ -16,3 +16,9 @@ func setReceiveBuffer(uintptr, int) error { return nil }
 
 // resident is not known here.
 func resident(*os.Process) (int, error) { return 0, nil }
+
+// errReset is what a connection says that the other side has reset.
+const errReset = syscall.ECONNRESET
+
+// descriptors are not known here.
+func descriptors(*os.Process) (int, error) { return 0, nil }

@@ -145,6 +145,21 @@ func (w *Wire) Sent() bool {
 	return w.c.werr != nil || w.c.off == len(w.c.out)
 }
 
+// CloseSend ends the socket's sending side during the set-up, when all is Sent:
+// the peer sees the end, and may be read on. It reports false where the socket
+// is of no more use.
+func (w *Wire) CloseSend() bool {
+	c := w.c
+	if c.closed || c.werr != nil || w.setup == nil || !w.Sent() {
+		return false
+	}
+	if !c.sendClosed {
+		c.sendClosed = true
+		c.sock.closeWrite()
+	}
+	return true
+}
+
 // Conn is the connection above.
 func (w *Wire) Conn() *Conn { return w.c }
 

@@ -43,6 +43,8 @@ type conn struct {
 	tls  *tls.Conn
 	task *loop.Task // of the handshake; nil afterwards
 
+	server bool
+
 	turn bool // the handshake may compute
 	eof  bool // crypto/tls was told of the socket's end
 	left bool // it may hold plain text
@@ -62,12 +64,42 @@ func (a *conn) handshake() (Info, error) {
 				break
 			}
 		}
+		if a.server {
+			a.linger()
+		}
 		a.wire.Fail(err)
 		return Info{}, err
 	}
 	a.task = nil
 	a.wire.Up(a)
 	return a.info(), nil
+}
+
+// How long and how far a client that was refused is read on.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 64 << 10
+)
+
+// linger reads on until the client has gone. Under TLS 1.3 it may have sent its
+// first request when its certificate is refused: to close the socket over that
+// would reset the connection, and take the alert from it.
+func (a *conn) linger() {
+	if a.task.Expired() || !a.wire.CloseSend() {
+		return
+	}
+	a.task.SetDeadline(a.task.Loop().In(lingerTime))
+	var rest [1 << 10]byte
+	for total := 0; total < lingerBytes; {
+		n, err := a.wire.Read(rest[:])
+		total += n
+		switch {
+		case err != nil, a.task.Expired():
+			return
+		case n == 0 && a.task.Park() != nil:
+			return
+		}
+	}
 }
 
 func (a *conn) info() Info {

@@ -120,7 +120,7 @@ func (s *Server) Inherit(old *Server) bool {
 // deadline bounds it. When it returns without an error c carries plain text;
 // with one c is of no more use, and the client has been told why.
 func (s *Server) Handshake(t *loop.Task, c *loop.Conn) (Info, error) {
-	a := &conn{wire: c.Lower(t), task: t}
+	a := &conn{wire: c.Lower(t), task: t, server: true}
 	a.tls = tls.Server(a, s.config)
 	return a.handshake()
 }
