@@ -24,7 +24,12 @@ const longestWait = time.Minute
 // connections as it may, the request waits for one, as many as may
 // (max_connections, max_pending_requests).
 func (x *exchange) acquire(f *route.Forward, e *upstream.Endpoint) (upstream.Stream, error) {
-	up, err := x.w.primary.Get(x.t, x.cluster, e, x.use())
+	use := x.use()
+	up, err := x.w.primary.Get(x.t, x.cluster, e, use)
+	if err == upstream.ErrBusy && use.Fresh && !x.connect { // rather any than none
+		use.Fresh = false
+		up, err = x.w.primary.Get(x.t, x.cluster, e, use)
+	}
 	if err != upstream.ErrBusy {
 		return up, err
 	}
@@ -46,7 +51,7 @@ func (x *exchange) acquire(f *route.Forward, e *upstream.Endpoint) (upstream.Str
 		if x.client.Gone(x.reqDone) || x.t.Park() != nil {
 			return nil, errClientGone
 		}
-		up, err = x.w.primary.Get(x.t, x.cluster, e, x.use())
+		up, err = x.w.primary.Get(x.t, x.cluster, e, use)
 	}
 	return up, err
 }

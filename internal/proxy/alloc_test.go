@@ -16,11 +16,14 @@ import (
 	"testing"
 	"time"
 
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+
 	"github.com/sundog-mesh/sundog/internal/proxy"
 )
 
 // childEnv makes the test binary serve as a proxy whose allocations its parent
-// counts: primary and shadow address, the latter may be empty.
+// counts: "h1|", "h2|" (what the endpoints speak) or "tls|" (the clients), then
+// the addresses of primary and shadow, the latter may be empty.
 const childEnv = "SUNDOG_ALLOCATIONS_OF"
 
 // quiet is a testing.TB for a scene outside a test.
@@ -32,10 +35,20 @@ func (quiet) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 // allocationChild serves until its input ends. It writes its address, and for
 // each line that it reads how many objects it has allocated so far.
 func allocationChild(spec string) int {
+	kind, spec, _ := strings.Cut(spec, "|")
 	primary, shadow, _ := strings.Cut(spec, " ")
 	s := newScene(primary)
 	if shadow != "" {
 		s = newScene(primary, shadow)
+	}
+	if kind == "h2" {
+		for i := range s.clusters {
+			options(quiet{}, s.clusters[i], &httpv3.HttpProtocolOptions{})
+		}
+	}
+	snap := s.snapshot(quiet{})
+	if kind == "tls" {
+		snap = s.secure(quiet{}, terminating(newAuthority(quiet{}).issue("proxy.test")))
 	}
 	p, err := proxy.New(proxy.Options{Concurrency: 1})
 	if err != nil {
@@ -44,7 +57,7 @@ func allocationChild(spec string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
-	if err := p.Apply(s.snapshot(quiet{})); err != nil {
+	if err := p.Apply(snap); err != nil {
 		panic(err)
 	}
 	out := json.NewEncoder(os.Stdout)
@@ -104,11 +117,18 @@ func TestAllocations(t *testing.T) {
 		{"POST in chunks, mirrored", chunks, "0\r\n\r\n", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			spec := fixed(t, tt.ends, answer) + " "
+			spec := "h1|" + fixed(t, tt.ends, answer) + " "
 			if tt.mirrored {
 				spec += fixed(t, tt.ends, answer)
 			}
-			perRequest := countAllocations(t, spec, tt.request)
+			perRequest := countAllocations(t, spec, 20000, func(addr string) func(n int) {
+				pool := make([]*wire, 16)
+				for i := range pool {
+					pool[i] = dial(t, addr)
+					_ = pool[i].SetDeadline(time.Time{})
+				}
+				return func(n int) { drive(t, pool, tt.request, n) }
+			})
 			t.Logf("%.4f allocations per request", perRequest)
 			if perRequest > 0.01 {
 				t.Errorf("%.4f allocations per request", perRequest)
@@ -117,7 +137,9 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-func countAllocations(t *testing.T, spec, request string) float64 {
+// countAllocations starts a child by its spec and returns what it allocates for
+// each request. connect makes the clients, and what it returns sends n requests.
+func countAllocations(t *testing.T, spec string, n int, connect func(addr string) func(n int)) float64 {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+spec)
@@ -151,16 +173,11 @@ func countAllocations(t *testing.T, spec, request string) float64 {
 		}
 		return n
 	}
-	const conns, n = 16, 20000
-	pool := make([]*wire, conns)
-	for i := range pool {
-		pool[i] = dial(t, addr)
-		_ = pool[i].SetDeadline(time.Time{})
-	}
-	drive(t, pool, request, n/8) // until pools and buffers have their size
+	send := connect(addr)
+	send(n / 4) // until pools and buffers have their size
 	before := count()
-	drive(t, pool, request, n)
-	return float64(count()-before) / n
+	send(n)
+	return float64(count()-before) / float64(n)
 }
 
 // drive sends n requests, one at a time on each connection.

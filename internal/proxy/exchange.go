@@ -56,7 +56,7 @@ type exchange struct {
 	tries       uint32
 	resent      bool   // it was sent once more because a pooled connection was dead
 	replay      []byte // the body so far, for another try
-	keepBody    bool   // there may be another try after some of the body was sent
+	keep        int    // how much of the body is kept for another try, in bytes
 	lost        bool   // some of the body was sent and is not in replay
 	replayed    int
 	outDone     bool // the endpoint was given all of the request
@@ -98,7 +98,7 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.copies = x.copies[:0]
 	x.brake, x.mirrored = nil, false
 	x.up, x.tried, x.tries, x.resent = nil, x.tried[:0], 0, false
-	x.replay, x.keepBody, x.lost, x.replayed = x.replay[:0], false, false, 0
+	x.replay, x.keep, x.lost, x.replayed = x.replay[:0], 0, false, 0
 	x.serviceTime, x.flags, x.details, x.failure = 0, 0, "", ""
 	x.ctx.DownstreamDirectRemote = x.from.conn.Remote()
 	x.ctx.DownstreamRemote = x.from.remote

@@ -110,7 +110,12 @@ func (x *exchange) finishHead(f *route.Forward) {
 		h.Set("upgrade", x.upgrade)
 	}
 	x.outFraming = x.reqFraming
-	x.keepBody = x.keepsBody(f)
+	switch {
+	case x.keepsBody(f):
+		x.keep = maxReplay
+	case x.cluster.Protocol != upstream.HTTP1: // which may refuse a stream unseen
+		x.keep = maxRefused
+	}
 }
 
 // keepsBody reports whether the body must be kept for a try after some of it

@@ -13,6 +13,10 @@ import (
 // per_connection_buffer_limit_bytes does by default.
 const maxReplay = 1 << 20
 
+// maxRefused is how much is kept where only a refused stream would be tried
+// again: the refusal comes within a round trip, or not at all.
+const maxRefused = 64 << 10
+
 // perTurn is how many pieces of a body, of 16 KiB each at most, one direction
 // moves before the other has its turn, and after fairTurns other tasks.
 const perTurn = 8
@@ -99,7 +103,7 @@ func (x *exchange) continues() {
 
 // remember keeps a piece of the body for another try, within bounds.
 func (x *exchange) remember(data []byte) {
-	if x.lost || !x.keepBody || len(x.replay)+len(data) > maxReplay {
+	if x.lost || len(x.replay)+len(data) > x.keep {
 		x.lost = true
 		x.replay, x.replayed = x.replay[:0], 0
 		return

@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/sundog-mesh/sundog/internal/http1"
+	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
@@ -73,6 +75,9 @@ func (x *exchange) try(f *route.Forward, e *upstream.Endpoint) (another, fresh b
 		fate = x.up.Fate()
 	}
 	x.dropUp()
+	if fate == upstream.FateRefused {
+		how = route.FailedRefusedStream
+	}
 	if !x.resent && !x.lost && (fate == upstream.FateRefused || fate == upstream.FateStale && idempotent(x.req.Method())) {
 		return true, true
 	}
@@ -340,6 +345,9 @@ func (x *exchange) giveUp(f *route.Forward, how route.Failure, err error) bool {
 	case isProtocol(err):
 		x.flags |= traffic.FlagUpstreamProtocol
 		status, reason = 502, "protocol error"
+	case err == errReset:
+		x.flags |= traffic.FlagUpstreamReset
+		reason = "remote reset"
 	default:
 		x.flags |= traffic.FlagUpstreamTermination
 	}
@@ -362,12 +370,39 @@ func isProtocol(err error) bool {
 	return ok
 }
 
+// What became of a stream of HTTP/2 whose own error goes with it.
+var (
+	errReset     = errors.New("remote reset")
+	errBadStream = &http1.Error{Status: 502, Reason: "protocol error", Details: "http2.codec_error"}
+)
+
+// lasting is an error of the endpoint's side that can be kept.
+func lasting(err error) error {
+	e, ok := err.(*http2.StreamError)
+	if !ok {
+		return err
+	}
+	_, broken := e.Cause.(*http2.ConnError)
+	switch {
+	case e.Remote:
+		return errReset
+	case broken, e.Cause == nil:
+		return errBadStream
+	}
+	return io.EOF
+}
+
 // upstreamEnd tells why the endpoint's side ended before the answer did.
 func (x *exchange) upstreamEnd(err error) (state, route.Failure, error) {
+	err = lasting(err)
 	switch {
 	case x.respBegun && isProtocol(err):
 		x.flags |= traffic.FlagUpstreamProtocol
 		x.details = "upstream_reset_after_response_started{protocol_error}"
+		return truncated, 0, err
+	case x.respBegun && err == errReset:
+		x.flags |= traffic.FlagUpstreamReset
+		x.details = "upstream_reset_after_response_started{remote_reset}"
 		return truncated, 0, err
 	case x.respBegun:
 		x.flags |= traffic.FlagUpstreamTermination

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"time"
 
 	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/loop"
@@ -20,6 +21,8 @@ type conn2 struct {
 	limit uint32 // streams that it may serve; 0 any number
 	count uint32 // streams, ever
 	up    bool
+	// patience is how long the connection may take to stand while it takes streams
+	patience time.Duration
 	// unwanted: no cluster has the endpoint any more
 	unwanted bool
 	err      error // why there is no connection, or no more
@@ -49,7 +52,7 @@ func (p *Pool) get2(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (S
 			return c.open(t, b)
 		}
 	}
-	c := &conn2{link: p.link(cl, h, b, use), limit: cl.MaxRequestsPerConnection}
+	c := &conn2{link: p.link(cl, h, b, use), limit: cl.MaxRequestsPerConnection, patience: cl.ConnectTimeout}
 	c.task = p.loop.Go(c)
 	nc, err := p.connect(c.task, cl, h, b, use)
 	if err != nil {
@@ -62,6 +65,9 @@ func (p *Pool) get2(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (S
 	c.Conn = nc
 	opt := cl.http2
 	opt.Pool = &p.memory
+	if opt.ConnWindow == 0 {
+		opt.ConnWindow = connWindow
+	}
 	c.h2 = http2.NewClient(nc, opt)
 	h.shared = append(h.shared, c)
 	return c.open(t, b)
@@ -69,7 +75,10 @@ func (p *Pool) get2(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (S
 
 // serves reports whether the connection takes one more stream of the cluster.
 func (c *conn2) serves(cl *Cluster, use Use) bool {
-	return c.err == nil && c.h2.CanOpen() && c.tls == cl.TLS && c.named(cl, use.Authority) && !c.old() &&
+	if !c.up && c.patience > 0 && c.pool.loop.Now()-c.born >= loop.Time(c.patience) {
+		return false
+	}
+	return c.err == nil && c.h2.CanOpen() && !c.h2.Congested() && c.tls == cl.TLS && c.named(cl, use.Authority) && !c.old() &&
 		(c.limit == 0 || c.count < c.limit)
 }
 
@@ -99,6 +108,11 @@ func (p *Pool) stream2() *stream2 {
 
 const maxFreeStreams = 1024
 
+// connWindow is what a connection's endpoint may send beyond what was taken, in
+// bytes, where the cluster does not say. It is much more than some streams'
+// windows together, so that clients that do not read hold up only themselves.
+const connWindow = 32 << 20
+
 // Run reads the connection until it ends. It is the connection's task.
 func (c *conn2) Run(t *loop.Task) {
 	defer c.end()
@@ -111,6 +125,9 @@ func (c *conn2) Run(t *loop.Task) {
 			}
 			if c.up = ok; ok {
 				c.wake()
+			} else if len(c.streams) == 0 { // nobody waits for it any more
+				c.err = io.EOF
+				return
 			}
 		}
 		if c.up {
@@ -126,10 +143,16 @@ func (c *conn2) Run(t *loop.Task) {
 
 // done reports whether nobody uses the connection or will do so again.
 func (c *conn2) done() bool {
-	if len(c.streams) > 0 || c.Conn.Pending() > 0 {
+	if len(c.streams) > 0 {
 		return false
 	}
 	rested := c.pool.loop.Now() - c.since
+	if c.Conn.Pending() > 0 {
+		if rested >= loop.Time(stalled) {
+			c.err = io.EOF
+		}
+		return c.err != nil
+	}
 	idle := c.host.idleTimeout
 	if c.host.gone || c.unwanted || c.old() || c.h2.Over() || !c.h2.CanOpen() ||
 		c.limit > 0 && c.count >= c.limit || idle > 0 && rested >= loop.Time(idle) {
@@ -138,6 +161,10 @@ func (c *conn2) done() bool {
 	}
 	return false
 }
+
+// stalled is how long an endpoint may leave unread what was sent to it after
+// the last stream has ended.
+const stalled = 10 * time.Second
 
 // perTurn is how many reads a connection may take before others get their turn.
 const perTurn = 8

@@ -301,8 +301,15 @@ func hostOf(authority []byte) []byte {
 
 // connect begins a connection whose events wake t.
 func (p *Pool) connect(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (*loop.Conn, error) {
+	room := b.TryConnection()
+	if !room && use.Fresh && len(h.idle) > 0 { // one at rest makes room
+		c := h.idle[0]
+		c.leave()
+		c.close(false)
+		room = b.TryConnection()
+	}
 	switch {
-	case b.TryConnection():
+	case room:
 	case h.conns == 0:
 		b.AddConnection()
 	default:

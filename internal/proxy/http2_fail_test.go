@@ -1,0 +1,469 @@
+package proxy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+
+	"github.com/sundog-mesh/sundog/internal/proxy"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+)
+
+// TestClientResetsUpload breaks an upload off on a stream: the connection and
+// its other streams go on.
+func TestClientResetsUpload(t *testing.T) {
+	type end struct {
+		n   int64
+		err error
+	}
+	ends := make(chan end, 1)
+	begun := make(chan bool, 1)
+	take := func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != "POST" {
+			return
+		}
+		buf := make([]byte, 5)
+		_, _ = io.ReadFull(r.Body, buf)
+		begun <- true
+		n, err := io.Copy(io.Discard, r.Body)
+		ends <- end{n, err}
+	}
+	for _, shadow := range []protocol{h1, h2c} {
+		s := newScene(h2c.backend(t, take), shadow.backend(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+		sink := &recorder{}
+		p, addr := serve(t, s.over(t, h2c, shadow), proxy.Options{Concurrency: 1, Sink: sink})
+		f := dialFrames(t, addr)
+		for i := range 3 {
+			id := uint32(4*i + 1)
+			f.ask(id, "POST", "/", false)
+			_ = f.WriteData(id, false, []byte("hello"))
+			<-begun
+			_ = f.WriteRSTStream(id, http2.ErrCodeCancel)
+			if e := <-ends; e.err == nil {
+				t.Error("the primary took the upload for complete")
+			}
+			f.ask(id+2, "GET", "/", true)
+			if status, _ := f.answered(id + 2); status != "200" {
+				t.Errorf("the next stream: %s", status)
+			}
+		}
+		eventually(t, "copies", func() bool {
+			return outcome(p, 0, "request_incomplete") == 3 && outcome(p, 0, "completed") == 3
+		})
+		if got := sink.wait(t, traffic.Settled, 0); got.primary.Flags != "DC" || got.shadows[0].Outcome != "request_incomplete" {
+			t.Errorf("recorded %+v", got)
+		}
+		wantQuiet(t, p)
+		if e := p.Status().Clusters[0].Endpoints[0]; e.CxTotal != 1 || e.CxActive != 1 {
+			t.Errorf("%d connections to the primary, %d open", e.CxTotal, e.CxActive)
+		}
+	}
+}
+
+// requestHead is the next request's head, nil at the connection's end.
+func (f *frames) requestHead() *http2.MetaHeadersFrame {
+	for {
+		switch fr := f.read().(type) {
+		case *http2.MetaHeadersFrame:
+			return fr
+		case nil:
+			return nil
+		}
+	}
+}
+
+func TestUpstreamResetsStream(t *testing.T) {
+	for _, down := range []protocol{h1, h2c} {
+		var tries atomic.Int32
+		begun := make(chan bool, 1)
+		up := framed(t, nil, func(f *frames) {
+			for h := f.requestHead(); h != nil; h = f.requestHead() {
+				path := h.PseudoValue("path")
+				n := tries.Add(1)
+				switch {
+				case path == "/refuse-once" && n == 1, path == "/refuse":
+					_ = f.WriteRSTStream(h.StreamID, http2.ErrCodeRefusedStream)
+				case path == "/internal":
+					_ = f.WriteRSTStream(h.StreamID, http2.ErrCodeInternal)
+				case path == "/half":
+					f.head(h.StreamID, false, ":status", "200")
+					_ = f.WriteData(h.StreamID, false, []byte("half"))
+					<-begun
+					_ = f.WriteRSTStream(h.StreamID, http2.ErrCodeInternal)
+				default:
+					f.head(h.StreamID, true, ":status", "200")
+				}
+			}
+		})
+		sink := &recorder{}
+		p, addr := serve(t, newScene(up).over(t, h2c), proxy.Options{Concurrency: 1, Sink: sink})
+		c := down.client(t)
+		for i, tt := range []struct {
+			path, flags string
+			status      int
+			tries       int32
+			truncated   bool
+		}{
+			{"/refuse-once", "-", 200, 2, false},
+			{"/refuse", "UR", 503, 2, false},
+			{"/internal", "UR", 503, 1, false},
+			{"/half", "UR", 200, 1, true},
+			{"/fine", "-", 200, 1, false},
+		} {
+			t.Run(fmt.Sprintf("%s%s", down, tt.path), func(t *testing.T) {
+				tries.Store(0)
+				resp, err := c.Post("http://"+addr+tt.path, "text/plain", strings.NewReader("body"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.truncated {
+					begun <- true
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != tt.status || (err != nil) != tt.truncated {
+					t.Errorf("%d %q, %v", resp.StatusCode, body, err)
+				}
+				if down == h2c && tt.truncated && !errors.As(err, new(http2.StreamError)) && !strings.Contains(err.Error(), "stream error") {
+					t.Errorf("the client saw %v, want a reset stream", err)
+				}
+				if n := tries.Load(); n != tt.tries {
+					t.Errorf("%d tries, want %d", n, tt.tries)
+				}
+				if got := sink.wait(t, traffic.Answered, i).primary; got.Flags != tt.flags {
+					t.Errorf("recorded %+v, want %s", got, tt.flags)
+				}
+			})
+		}
+		wantQuiet(t, p)
+	}
+}
+
+// TestUpstreamGoesAway ends a connection in both ways while streams run.
+func TestUpstreamGoesAway(t *testing.T) {
+	var conns atomic.Int32
+	up := framed(t, nil, func(f *frames) {
+		if conns.Add(1) > 1 {
+			for h := f.requestHead(); h != nil; h = f.requestHead() {
+				f.head(h.StreamID, true, ":status", "200", "x-conn", "second")
+			}
+			return
+		}
+		one, two := f.requestHead(), f.requestHead()
+		if one == nil || two == nil {
+			t.Error("the connection has ended")
+			return
+		}
+		_ = f.WriteGoAway(one.StreamID, http2.ErrCodeNo, nil)
+		f.head(one.StreamID, true, ":status", "200", "x-conn", "first")
+		if h := f.requestHead(); h != nil {
+			t.Errorf("a stream after GOAWAY: %v", h)
+		}
+	})
+	p, addr := serve(t, newScene(up).over(t, h2c), proxy.Options{Concurrency: 1})
+	f := dialFrames(t, addr)
+	f.ask(1, "POST", "/", true)
+	f.ask(3, "POST", "/", true) // left out by GOAWAY, so it is sent again
+	got := map[uint32]string{}
+	for range 2 {
+		h := want[*http2.MetaHeadersFrame](f)
+		for _, field := range h.RegularFields() {
+			if field.Name == "x-conn" {
+				got[h.StreamID] = h.PseudoValue("status") + " " + field.Value
+			}
+		}
+	}
+	if got[1] != "200 first" || got[3] != "200 second" {
+		t.Errorf("answers %v", got)
+	}
+	wantQuiet(t, p)
+	eventually(t, "one connection left", func() bool { return p.Status().Clusters[0].Endpoints[0].CxActive == 1 })
+}
+
+// TestUpstreamTakesOneStream has an endpoint that allows one at a time.
+func TestUpstreamTakesOneStream(t *testing.T) {
+	var now, most atomic.Int32
+	up := framed(t, []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 1}}, func(f *frames) {
+		open := uint32(0)
+		for {
+			switch fr := f.read().(type) {
+			case nil:
+				return
+			case *http2.MetaHeadersFrame:
+				if open != 0 {
+					_ = f.WriteRSTStream(fr.StreamID, http2.ErrCodeRefusedStream)
+					continue
+				}
+				open = fr.StreamID
+				for n := now.Add(1); ; {
+					if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+						break
+					}
+				}
+			case *http2.DataFrame:
+				if fr.StreamEnded() && fr.StreamID == open {
+					now.Add(-1)
+					f.head(open, true, ":status", "200")
+					open = 0
+				}
+			case *http2.RSTStreamFrame:
+				if fr.StreamID == open {
+					now.Add(-1)
+					open = 0
+				}
+			}
+		}
+	})
+	p, addr := serve(t, newScene(up).over(t, h2c), proxy.Options{Concurrency: 1})
+	c := h2c.client(t)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for range 5 {
+				resp, err := c.Post("http://"+addr, "", strings.NewReader("body"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				if resp.StatusCode != 200 {
+					t.Errorf("%d", resp.StatusCode)
+				}
+			}
+		})
+	}
+	all.Wait()
+	wantQuiet(t, p)
+	if most.Load() < 2 {
+		t.Error("no further connection was made")
+	}
+}
+
+// TestUpstreamConnectionDies kills a connection with 20 streams.
+func TestUpstreamConnectionDies(t *testing.T) {
+	const n = 20
+	var conns atomic.Int32
+	kill := make(chan bool)
+	up := framed(t, nil, func(f *frames) {
+		first := conns.Add(1) == 1
+		for i := 1; ; i++ {
+			h := f.requestHead()
+			if h == nil {
+				return
+			}
+			if !first {
+				f.head(h.StreamID, true, ":status", "200")
+				continue
+			}
+			if h.PseudoValue("path") == "/begun" {
+				f.head(h.StreamID, false, ":status", "200")
+			}
+			if i == n {
+				<-kill
+				f.reset()
+				return
+			}
+		}
+	})
+	p, addr := serve(t, newScene(up).over(t, h2c), proxy.Options{Concurrency: 1})
+	f := dialFrames(t, addr)
+	for i := range n {
+		id := uint32(2*i + 1)
+		switch i % 4 {
+		case 0:
+			f.ask(id, "POST", "/post", true)
+		case 1:
+			f.ask(id, "GET", "/get", true)
+		default:
+			f.ask(id, "GET", "/begun", true)
+		}
+	}
+	for range n / 2 {
+		want[*http2.MetaHeadersFrame](f)
+	}
+	close(kill)
+	got := map[uint32]string{}
+	for len(got) < n {
+		switch fr := f.read().(type) {
+		case nil:
+			t.Fatal("the client's connection has ended")
+		case *http2.MetaHeadersFrame:
+			got[fr.StreamID] = fr.PseudoValue("status")
+		case *http2.RSTStreamFrame:
+			got[fr.StreamID] = "reset"
+		}
+	}
+	for id, how := range got {
+		if want := []string{"503", "200", "reset", "reset"}[id/2%4]; how != want {
+			t.Errorf("stream %d: %s, want %s", id, how, want)
+		}
+	}
+	wantQuiet(t, p)
+}
+
+// TestIdleHTTP2 has connections at rest end on both sides.
+func TestIdleHTTP2(t *testing.T) {
+	up := h2c.backend(t, echo)
+	s := newScene(up)
+	s.hcm.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(300 * time.Millisecond)}
+	options(t, s.clusters[0], &httpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(200 * time.Millisecond)},
+	})
+	p, addr := serve(t, s, proxy.Options{Concurrency: 1})
+	f := dialFrames(t, addr)
+	f.ask(1, "GET", "/", true)
+	f.answered(1)
+	if g := want[*http2.GoAwayFrame](f); g.ErrCode != http2.ErrCodeNo || g.LastStreamID != 1 {
+		t.Errorf("%v", g)
+	}
+	if fr := f.read(); fr != nil {
+		t.Errorf("%v after GOAWAY", fr)
+	}
+	wantNoConnections(t, p)
+}
+
+// TestDrainHTTP2 ends the proxy while a stream runs.
+func TestDrainHTTP2(t *testing.T) {
+	came, may := make(chan bool, 1), make(chan bool)
+	up := h2c.backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		came <- true
+		<-may
+		_, _ = io.WriteString(w, "done")
+	})
+	p, err := proxy.New(proxy.Options{Concurrency: 1, DrainTime: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- p.Run(ctx) }()
+	if err := p.Apply(newScene(up).over(t, h2c).snapshot(t)); err != nil {
+		t.Fatal(err)
+	}
+	addr := p.Status().Listeners[0].Address.String()
+	f, idle := dialFrames(t, addr), dialFrames(t, addr)
+	idle.ask(1, "GET", "/", true)
+	<-came
+	may <- true
+	idle.answered(1)
+	f.ask(1, "GET", "/", true)
+	<-came
+	cancel()
+	if g := want[*http2.GoAwayFrame](idle); g.ErrCode != http2.ErrCodeNo {
+		t.Errorf("%v to the idle client", g)
+	}
+	if g := want[*http2.GoAwayFrame](f); g.ErrCode != http2.ErrCodeNo || g.LastStreamID != 1<<31-1 {
+		t.Errorf("%v, want an announcement", g)
+	}
+	if g := want[*http2.GoAwayFrame](f); g.ErrCode != http2.ErrCodeNo || g.LastStreamID != 1 {
+		t.Errorf("%v, want the end", g)
+	}
+	close(may)
+	if status, body := f.answered(1); status != "200" || body != "done" {
+		t.Errorf("the stream that ran: %s %q", status, body)
+	}
+	if fr := f.read(); fr != nil {
+		t.Errorf("%v after the last stream", fr)
+	}
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSlowClientsOfOneConnection has clients that do not read share their
+// endpoint's connection with one that does.
+func TestSlowClientsOfOneConnection(t *testing.T) {
+	big := payload(1 << 20)
+	up := h2c.backend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(big) })
+	p, addr := serve(t, newScene(up).over(t, h2c), proxy.Options{Concurrency: 1})
+	slow := make([]*frames, 12)
+	for i := range slow { // with a window of 64 KiB that stays shut
+		slow[i] = dialFrames(t, addr)
+		slow[i].ask(1, "GET", "/", true)
+		want[*http2.MetaHeadersFrame](slow[i])
+	}
+	c := h2c.client(t)
+	for range 3 {
+		resp, err := c.Get("http://" + addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !bytes.Equal(got, big) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	for _, f := range slow {
+		_ = f.WriteRSTStream(1, http2.ErrCodeCancel)
+	}
+	wantQuiet(t, p)
+}
+
+// TestManyStreams runs uploads and downloads beyond every window, while some
+// clients cancel and some read late.
+func TestManyStreams(t *testing.T) {
+	for _, up := range []protocol{h1, h2c} {
+		t.Run(string(up), func(t *testing.T) { manyStreams(t, up) })
+	}
+}
+
+func manyStreams(t *testing.T, up protocol) {
+	big := payload(600 << 10)
+	primary := up.backend(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		_, _ = io.Copy(w, r.Body)
+	})
+	shadow := up.backend(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	p, addr := serve(t, newScene(primary, shadow).over(t, up, up), proxy.Options{Concurrency: 2})
+	c := h2c.client(t)
+	late := make(chan bool)
+	var quick, all sync.WaitGroup
+	run := func(i int) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, "POST", "http://"+addr, unsized{bytes.NewReader(big)})
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Errorf("stream %d: %v", i, err)
+			return
+		}
+		defer resp.Body.Close()
+		switch i % 3 {
+		case 1: // cancels somewhere
+			_, _ = io.CopyN(io.Discard, resp.Body, int64(i)*5000)
+			return
+		case 2:
+			<-late
+		}
+		got, err := io.ReadAll(resp.Body)
+		if err != nil || !bytes.Equal(got, big) {
+			t.Errorf("stream %d: %d bytes, %v", i, len(got), err)
+		}
+	}
+	for i := range 72 {
+		if i%3 == 0 {
+			quick.Go(func() { run(i) })
+		} else {
+			all.Go(func() { run(i) })
+		}
+	}
+	quick.Wait()
+	close(late)
+	all.Wait()
+	wantQuiet(t, p)
+}
