@@ -42,7 +42,7 @@ const adminSocket = "admin "
 // that this one replaces if that has the same address.
 func (s *server) listenAdmin() (net.Listener, error) {
 	if f := s.taken.Sockets()[adminSocket+s.flags.admin]; f != nil {
-		defer f.Close()
+		defer func() { _ = f.Close() }() // the listener has a copy
 		return net.FileListener(f)
 	}
 	return net.Listen("tcp", s.flags.admin)

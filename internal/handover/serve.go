@@ -50,7 +50,7 @@ func Serve(ctx context.Context, path string, sockets func() (map[string]*os.File
 
 // give hands the sockets to one successor, and reports whether it is ready.
 func give(conn *net.UnixConn, ln *net.UnixListener, sockets func() (map[string]*os.File, error)) bool {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	files, err := sockets()
 	defer func() {
 		for _, f := range files {

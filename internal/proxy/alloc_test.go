@@ -121,7 +121,7 @@ func TestAllocations(t *testing.T) {
 			if tt.mirrored {
 				spec += fixed(t, tt.ends, answer)
 			}
-			perRequest := countAllocations(t, spec, 20000, func(addr string) func(n int) {
+			perRequest := countAllocations(t, spec, 12000, func(addr string) func(n int) {
 				pool := make([]*wire, 16)
 				for i := range pool {
 					pool[i] = dial(t, addr)

@@ -90,7 +90,7 @@ func TestOneConnectionForAll(t *testing.T) {
 }
 
 // held is a primary that answers when told.
-func held(t *testing.T, up protocol) (addr string, came chan bool, may chan bool) {
+func held(t *testing.T, up protocol) (addr string, came, may chan bool) {
 	came, may = make(chan bool, 100), make(chan bool)
 	return up.backend(t, func(http.ResponseWriter, *http.Request) {
 		came <- true

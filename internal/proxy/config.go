@@ -163,30 +163,57 @@ func compileHTTP(m *hcmv3.HttpConnectionManager) (*httpConfig, error) {
 		generateRequestID: m.GetGenerateRequestId() == nil || m.GetGenerateRequestId().GetValue(),
 		normalizePath:     m.GetNormalizePath().GetValue(),
 		mergeSlashes:      m.GetMergeSlashes(),
-		idleTimeout:       time.Hour,
-		headersTimeout:    headersTimeout,
-		requestTimeout:    m.GetRequestTimeout().AsDuration(),
-		streamIdleTimeout: 5 * time.Minute,
+		escapedSlashes:    m.GetPathWithEscapedSlashesAction(),
+		underscores:       m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction(),
+		clientCert:        m.GetForwardClientCertDetails(),
+		certDetails:       compileCertDetails(m.GetSetCurrentClientCertDetails()),
 	}
 	if len(h.serverName) == 0 {
 		h.serverName = []byte("envoy")
 	}
-	if d := m.GetCommonHttpProtocolOptions().GetIdleTimeout(); d != nil {
-		h.idleTimeout = d.AsDuration()
-	}
-	switch m.GetCodecType() {
-	case hcmv3.HttpConnectionManager_HTTP1:
-		h.codec = codecHTTP1
-	case hcmv3.HttpConnectionManager_HTTP2:
-		h.codec = codecHTTP2
-	case hcmv3.HttpConnectionManager_HTTP3:
-		return h, errors.New("codec_type: HTTP3 is not supported")
-	}
-	common := m.GetCommonHttpProtocolOptions()
-	h.escapedSlashes = m.GetPathWithEscapedSlashesAction()
 	if h.escapedSlashes == hcmv3.HttpConnectionManager_IMPLEMENTATION_SPECIFIC_DEFAULT {
 		h.escapedSlashes = hcmv3.HttpConnectionManager_KEEP_UNCHANGED
 	}
+	for _, u := range m.GetUpgradeConfigs() {
+		enabled := u.GetEnabled() == nil || u.GetEnabled().GetValue()
+		switch {
+		case strings.EqualFold(u.GetUpgradeType(), "websocket"):
+			h.webSocket = enabled
+		case strings.EqualFold(u.GetUpgradeType(), "CONNECT"):
+			h.connect = enabled
+		}
+	}
+	h.compileTimes(m)
+	err := h.compileCodec(m)
+	if rc := m.GetRouteConfig(); rc != nil {
+		h.routes = rc.GetName()
+	} else if h.routes == "" {
+		err = errors.Join(err, errors.New("route_specifier: needs rds or route_config"))
+	}
+	return h, err
+}
+
+// compileTimes reads how long things may take, and how often.
+func (h *httpConfig) compileTimes(m *hcmv3.HttpConnectionManager) {
+	common := m.GetCommonHttpProtocolOptions()
+	h.idleTimeout, h.headersTimeout, h.streamIdleTimeout = time.Hour, headersTimeout, 5*time.Minute
+	if d := common.GetIdleTimeout(); d != nil {
+		h.idleTimeout = d.AsDuration()
+	}
+	if d := m.GetRequestHeadersTimeout(); d != nil {
+		h.headersTimeout = d.AsDuration()
+	}
+	if d := m.GetStreamIdleTimeout(); d != nil {
+		h.streamIdleTimeout = d.AsDuration()
+	}
+	h.requestTimeout = m.GetRequestTimeout().AsDuration()
+	h.maxRequests = uint64(common.GetMaxRequestsPerConnection().GetValue())
+	h.maxConnectionDuration = common.GetMaxConnectionDuration().AsDuration()
+	h.maxStreamDuration = common.GetMaxStreamDuration().AsDuration()
+}
+
+// compileCodec reads what a connection may speak, and its limits.
+func (h *httpConfig) compileCodec(m *hcmv3.HttpConnectionManager) error {
 	if kb := m.GetMaxRequestHeadersKb(); kb != nil {
 		h.limits.Bytes = int(kb.GetValue()) << 10
 	}
@@ -200,31 +227,13 @@ func compileHTTP(m *hcmv3.HttpConnectionManager) (*httpConfig, error) {
 		ConnWindow:   h2.GetInitialConnectionWindowSize().GetValue(),
 		Limits:       http2.Limits{Bytes: h.limits.Bytes, Fields: h.limits.Fields},
 	}
-	h.underscores = common.GetHeadersWithUnderscoresAction()
-	h.clientCert = m.GetForwardClientCertDetails()
-	h.certDetails = compileCertDetails(m.GetSetCurrentClientCertDetails())
-	h.maxRequests = uint64(common.GetMaxRequestsPerConnection().GetValue())
-	h.maxConnectionDuration = common.GetMaxConnectionDuration().AsDuration()
-	h.maxStreamDuration = common.GetMaxStreamDuration().AsDuration()
-	if d := m.GetRequestHeadersTimeout(); d != nil {
-		h.headersTimeout = d.AsDuration()
+	switch m.GetCodecType() {
+	case hcmv3.HttpConnectionManager_HTTP1:
+		h.codec = codecHTTP1
+	case hcmv3.HttpConnectionManager_HTTP2:
+		h.codec = codecHTTP2
+	case hcmv3.HttpConnectionManager_HTTP3:
+		return errors.New("codec_type: HTTP3 is not supported")
 	}
-	if d := m.GetStreamIdleTimeout(); d != nil {
-		h.streamIdleTimeout = d.AsDuration()
-	}
-	for _, u := range m.GetUpgradeConfigs() {
-		enabled := u.GetEnabled() == nil || u.GetEnabled().GetValue()
-		switch {
-		case strings.EqualFold(u.GetUpgradeType(), "websocket"):
-			h.webSocket = enabled
-		case strings.EqualFold(u.GetUpgradeType(), "CONNECT"):
-			h.connect = enabled
-		}
-	}
-	if rc := m.GetRouteConfig(); rc != nil {
-		h.routes = rc.GetName()
-	} else if h.routes == "" {
-		return h, errors.New("route_specifier: needs rds or route_config")
-	}
-	return h, nil
+	return nil
 }

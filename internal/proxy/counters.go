@@ -3,7 +3,7 @@ package proxy
 // httpCounters count the clients' side of one connection manager on one loop.
 type httpCounters struct {
 	cxTotal, rqTotal, rqError uint64
-	cxHTTP2, rqHTTP2, cxTLS   uint64 // of those
+	cxHTTP2, rqHTTP2, cxTLS   uint64    // of those
 	rqClass                   [6]uint64 // by the status' first digit
 	rxReset, timeouts         uint64
 	overload                  uint64

@@ -29,6 +29,13 @@ func (t *tally) gauge(name string, n uint64) {
 
 // add adds one loop's numbers; it runs on that loop.
 func (t *tally) add(w *worker, g *generation) {
+	t.clients(w)
+	t.upstreams(w, g)
+	t.count("server.panics", w.loop.Panics())
+}
+
+// clients adds what was counted on the clients' side.
+func (t *tally) clients(w *worker) {
 	for prefix, c := range w.http {
 		p := "http." + prefix + "."
 		t.count(p+"downstream_cx_total", c.cxTotal)
@@ -57,6 +64,10 @@ func (t *tally) add(w *worker, g *generation) {
 			t.gauge("http."+cfg.statPrefix+".downstream_cx_active", 1)
 		}
 	}
+}
+
+// upstreams adds what was counted of clusters and endpoints.
+func (t *tally) upstreams(w *worker, g *generation) {
 	for name, c := range w.clusters {
 		p := "cluster." + name + "."
 		t.count(p+"upstream_rq_retry", c.rqRetry)
@@ -72,10 +83,7 @@ func (t *tally) add(w *worker, g *generation) {
 			}
 		}
 	}
-	if g == nil {
-		return
-	}
-	for _, c := range g.clusters {
+	for _, c := range g.served() {
 		p := "cluster." + c.StatName + "."
 		for _, e := range c.Endpoints().All {
 			for _, pool := range [...]*upstream.Pool{w.primary, w.shadows} {
@@ -91,7 +99,6 @@ func (t *tally) add(w *worker, g *generation) {
 			}
 		}
 	}
-	t.count("server.panics", w.loop.Panics())
 }
 
 // judged adds what the loops share: breakers, outlier detection, health checks.
