@@ -45,7 +45,7 @@ check-generate: ## fail if generating changes anything
 	diff -u "$$before" docs/support.md || { echo "docs/support.md was out of date: commit what 'make generate' writes"; exit 1; }
 
 fuzz: ## every fuzz target for FUZZTIME each
-	@for pkg in $$($(GO) list ./internal/...); do \
+	@for pkg in $$($(GO) list ./internal/... ./test/framing); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "== $$pkg $$target"; \
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$pkg || exit 1; \

@@ -80,6 +80,9 @@ func (s *session) speak(t *loop.Task) bool {
 func (s *session) serve1(t *loop.Task) (rests bool) {
 	for {
 		n, err := s.readHead(t)
+		if err == errRests {
+			return true
+		}
 		v := s.w.current() // it may have changed since
 		cfg := s.config(v)
 		if err != nil || cfg == nil {
@@ -179,6 +182,9 @@ func (s *session) old(cfg *httpConfig) bool {
 // errQuiet ends a session without an answer.
 var errQuiet = errors.New("proxy: connection is over")
 
+// errRests tells that nothing has come after all, and the connection rests.
+var errRests = errors.New("proxy: connection rests")
+
 // errSlowHead is for a head that does not come to its end.
 var errSlowHead = &http1.Error{Status: 408, Reason: "request timeout", Details: "request_header_timeout"}
 
@@ -224,6 +230,9 @@ func (s *session) readHead(t *loop.Task) (int, error) {
 				return 0, errSlowHead
 			}
 			return 0, errQuiet
+		}
+		if s.requests > 0 && len(s.conn.In()) == 0 && s.conn.Rest(s) {
+			return 0, errRests
 		}
 		if t.Park() != nil {
 			return 0, errQuiet
