@@ -75,7 +75,7 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 		return c.refuse(traffic.ConnectFailed)
 	}
 	c.task = s.loop.Go(c)
-	stream, err := s.pool.Get(c.task, p.Cluster, e, upstream.Use{HTTP2: r.Head.HTTP2, Authority: r.Head.Authority()})
+	stream, err := s.pool.Get(c.task, p.Cluster, e, upstream.Use{HTTP2: r.Head.HTTP2, Authority: r.Head.Authority(), Hostname: e.Hostname})
 	if err != nil {
 		c.outcome, c.fed = traffic.ConnectFailed, true
 		return nil

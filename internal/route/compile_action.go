@@ -229,13 +229,13 @@ func (c *compiler) cleanPath(field, s string) {
 
 func (c *compiler) upgrades(f *Forward, in *routev3.RouteAction) {
 	for _, u := range in.GetUpgradeConfigs() {
-		if cc := u.GetConnectConfig(); cc != nil {
-			f.Terminate = true
-			if cc.GetProxyProtocolConfig() != nil || cc.GetAllowPost() {
-				c.fail("route.upgrade_configs.connect_config", "proxy_protocol_config and allow_post are not supported")
-			}
-		}
 		p := lower(u.GetUpgradeType())
+		switch cc := u.GetConnectConfig(); {
+		case cc.GetProxyProtocolConfig() != nil || cc.GetAllowPost():
+			c.fail("route.upgrade_configs.connect_config", "proxy_protocol_config and allow_post are not supported")
+		case cc == nil && p == "connect" && (u.GetEnabled() == nil || u.GetEnabled().GetValue()):
+			c.fail("route.upgrade_configs", "CONNECT needs connect_config: {}, since it is answered here and not passed on")
+		}
 		if slices.ContainsFunc(f.upgrades, func(o upgrade) bool { return o.protocol == p }) {
 			c.fail("route.upgrade_configs", "%q is there twice", u.GetUpgradeType())
 		}

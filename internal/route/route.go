@@ -109,10 +109,6 @@ type Forward struct {
 	// is picked, where it has one. Call SetHost then.
 	AutoHost bool
 
-	// Terminate: what comes through a CONNECT goes to the endpoint, not the
-	// CONNECT itself (upgrade_configs.connect_config).
-	Terminate bool
-
 	upgrades    []upgrade
 	total       uint64
 	hostLiteral []byte

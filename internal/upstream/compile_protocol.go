@@ -24,8 +24,6 @@ const (
 	HTTP2
 	// SameAsClient is what the client speaks (use_downstream_protocol_config).
 	SameAsClient
-	// Negotiated is what ALPN says (auto_config).
-	Negotiated
 )
 
 // httpOptionsKey is the key of typed_extension_protocol_options.
@@ -109,11 +107,7 @@ func (p *compiler) protocol() {
 		p.http2(u.UseDownstreamProtocolConfig.GetHttp2ProtocolOptions())
 		p.out.Protocol = SameAsClient
 	case *httpv3.HttpProtocolOptions_AutoConfig:
-		p.http2(u.AutoConfig.GetHttp2ProtocolOptions())
-		p.out.Protocol = Negotiated
-		if p.out.TLS == nil {
-			p.fail("auto_config", "needs TLS in transport_socket, since ALPN decides")
-		}
+		p.fail("auto_config", "is not supported: say which protocol the endpoints speak in explicit_http_config")
 	}
 	if len(o.GetRequestMirrorPolicies()) > 0 {
 		p.fail("http_protocol_options.request_mirror_policies", "is not supported; use the route's")
