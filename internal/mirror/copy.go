@@ -301,7 +301,6 @@ func (c *Copy) step() (over, more bool) {
 			return false, true
 		}
 		c.headed = true
-		c.stream.Host().Broken = 0
 		if a := c.req.Answer; a != nil {
 			a.UpstreamLocal, a.Details = c.stream.Local(), "via_upstream"
 			a.ServiceTime = time.Duration(c.side.loop.Now() - c.began)
@@ -313,7 +312,7 @@ func (c *Copy) step() (over, more bool) {
 	data, done, err := c.stream.Next()
 	c.answerN += int64(len(data))
 	if err != nil {
-		c.outcome = traffic.Reset
+		c.broken()
 		return true, false
 	}
 	c.stream.Advance()
@@ -323,7 +322,7 @@ func (c *Copy) step() (over, more bool) {
 	return false, len(data) > 0
 }
 
-// broken settles a copy whose shadow broke off before it answered. One that
+// broken settles a copy whose shadow broke off its answer. One that
 // does so again and again is left alone for a moment: a new connection for each
 // copy costs the primary's loop more than the copy.
 func (c *Copy) broken() {
@@ -342,6 +341,7 @@ const brokenInARow = 5
 func (c *Copy) finish() bool {
 	c.outcome = traffic.Completed
 	host := c.stream.Host()
+	host.Broken = 0
 	if c.head.Status < 500 {
 		host.RqSuccess++
 	} else {

@@ -55,8 +55,7 @@ type Host struct {
 	// NotBefore is until when it is of no use to connect again, since that was
 	// refused just now. The pool's user sets it and heeds it.
 	NotBefore loop.Time
-	// Broken counts the streams in a row that broke off unanswered, for the
-	// pool's user.
+	// Broken counts the answers in a row that broke off, for the pool's user.
 	Broken int
 
 	slot        int // -1 for an address that the client named
