@@ -15,9 +15,18 @@ package http1
 
 // Limits of a head or of a trailer section. A zero field means its default.
 type Limits struct {
-	Bytes  int // start line, fields and empty lines; default 60 KiB, Envoy's max_request_headers_kb
-	Fields int // field lines, Host too; default 100, Envoy's max_headers_count
+	// Bytes of start line, fields and empty lines; over HTTP/2, of the fields as
+	// RFC 9113, section 6.5.2, counts: 32 more for each than name and value have.
+	// Default 60 KiB, Envoy's max_request_headers_kb.
+	Bytes int
+	// Fields is the number of field lines, Host too; over HTTP/2 without pseudo
+	// fields, and with the crumbs of Cookie as one. Default 100, Envoy's
+	// max_headers_count.
+	Fields int
 }
+
+// OrDefault is l with its defaults filled in.
+func (l Limits) OrDefault() Limits { return Limits{Bytes: l.bytes(), Fields: l.fields()} }
 
 const (
 	defaultBytes  = 60 << 10

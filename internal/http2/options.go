@@ -3,7 +3,7 @@ package http2
 import (
 	"time"
 
-	"github.com/sundog-mesh/sundog/internal/http2/hpack"
+	"github.com/sundog-mesh/sundog/internal/http1"
 )
 
 // Output is where frames go. A *loop.Conn is one.
@@ -39,9 +39,6 @@ type Rejecter interface {
 	Rejected(status int, details string)
 }
 
-// Limits of one received head or trailer section.
-type Limits = hpack.Limits
-
 // Options configures a Conn. The zero value serves.
 type Options struct {
 	// MaxStreams is how many streams may be open at once. For servers, 0 means
@@ -55,7 +52,7 @@ type Options struct {
 	StreamWindow, ConnWindow uint32
 	// Limits are those of received heads. They are announced as
 	// SETTINGS_MAX_HEADER_LIST_SIZE.
-	Limits Limits
+	Limits http1.Limits
 	// Pool holds what the connections of one goroutine share; nil means that
 	// the connection has one of its own.
 	Pool *Pool
@@ -78,7 +75,6 @@ const (
 	defaultMaxStreams   = 100
 	defaultStreamWindow = 256 << 10
 	defaultConnWindow   = 1 << 20
-	defaultHeaderBytes  = 60 << 10
 )
 
 func (o Options) withDefaults(client bool) Options {
@@ -96,9 +92,7 @@ func (o Options) withDefaults(client bool) Options {
 	}
 	o.StreamWindow = min(o.StreamWindow, maxWindow)
 	o.ConnWindow = min(max(o.ConnWindow, defaultWindow), maxWindow)
-	if o.Limits.Bytes <= 0 {
-		o.Limits.Bytes = defaultHeaderBytes
-	}
+	o.Limits = o.Limits.OrDefault()
 	if o.Pool == nil {
 		o.Pool = &Pool{}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 	xhttp2 "golang.org/x/net/http2"
@@ -20,7 +21,7 @@ func (p *peer) want(lines ...string) {
 }
 
 func TestServerBegins(t *testing.T) {
-	p := newPeer(t, false, http2.Options{MaxStreams: 7, StreamWindow: 1000, Limits: http2.Limits{Bytes: 5000}})
+	p := newPeer(t, false, http2.Options{MaxStreams: 7, StreamWindow: 1000, Limits: http1.Limits{Bytes: 5000}})
 	p.want("SETTINGS 0 ack=false [MAX_CONCURRENT_STREAMS = 7] [INITIAL_WINDOW_SIZE = 1000] [MAX_HEADER_LIST_SIZE = 5000]",
 		"WINDOW_UPDATE 0 983041")
 	p.do(p.WriteSettings())
@@ -288,7 +289,7 @@ func TestGoAwayAtOnce(t *testing.T) {
 }
 
 func TestMalformedRequests(t *testing.T) {
-	p := server(t, http2.Options{Limits: http2.Limits{Bytes: 500, Fields: 20}})
+	p := server(t, http2.Options{Limits: http1.Limits{Bytes: 500, Fields: 20}})
 	p.headers(1, true, ":method", "GET")
 	p.headers(3, true, append(getFields, "big", strings.Repeat("x", 600))...)
 	p.headers(5, false, append(getFields, "big", strings.Repeat("x", 600))...)

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -152,17 +151,4 @@ func serverScore(pattern, name string) int {
 		return 2 * len(suffix)
 	}
 	return -1
-}
-
-// preface begins each HTTP/2 connection (RFC 9113, section 3.4).
-var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-
-// speaksHTTP2 looks at the first bytes of a connection. It is not sure while
-// they could still become the preface.
-func speaksHTTP2(in []byte) (yes, sure bool) {
-	n := min(len(in), len(preface))
-	if !bytes.Equal(in[:n], preface[:n]) {
-		return false, true
-	}
-	return n == len(preface), n == len(preface)
 }

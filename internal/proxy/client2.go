@@ -48,21 +48,3 @@ func (c *client2) Last() {}
 func (c *client2) Break() { c.stream.Reset(http2.ErrCodeInternal) }
 
 func (c *client2) Switch(*traffic.Head) *loop.Conn { return nil }
-
-// silent is the client's side of a request that was answered already.
-type silent struct{}
-
-var _ client = silent{}
-
-func (silent) Next() (p []byte, done bool, err error) { return nil, true, nil }
-func (silent) Advance()                               {}
-func (silent) Trailers() *traffic.Head                { return nil }
-func (silent) Interim(*traffic.Head)                  {}
-func (silent) Respond(*traffic.Head, traffic.Framing) {}
-func (silent) Write([]byte)                           {}
-func (silent) End(*traffic.Head)                      {}
-func (silent) Full() bool                             { return false }
-func (silent) Gone(bool) bool                         { return false }
-func (silent) Last()                                  {}
-func (silent) Break()                                 {}
-func (silent) Switch(*traffic.Head) *loop.Conn        { return nil }

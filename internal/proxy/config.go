@@ -225,7 +225,7 @@ func (h *httpConfig) compileCodec(m *hcmv3.HttpConnectionManager) error {
 		MaxStreams:   h2.GetMaxConcurrentStreams().GetValue(),
 		StreamWindow: h2.GetInitialStreamWindowSize().GetValue(),
 		ConnWindow:   h2.GetInitialConnectionWindowSize().GetValue(),
-		Limits:       http2.Limits{Bytes: h.limits.Bytes, Fields: h.limits.Fields},
+		Limits:       h.limits,
 	}
 	switch m.GetCodecType() {
 	case hcmv3.HttpConnectionManager_HTTP1:

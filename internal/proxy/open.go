@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/sundog-mesh/sundog/internal/loop"
@@ -90,9 +91,9 @@ func (s *session) readProxyHeader(t *loop.Task) bool {
 	}
 }
 
-// http2 reports whether the connection speaks HTTP/2: by ALPN, or by its first
+// wantsHTTP2 reports whether the client speaks HTTP/2: by ALPN, or by its first
 // bytes (prior knowledge). ok is false when it has ended before that was known.
-func (s *session) http2(t *loop.Task, codec codec) (yes, ok bool) {
+func (s *session) wantsHTTP2(t *loop.Task, codec codec) (yes, ok bool) {
 	if s.secure != nil && s.secure.ALPN != "" {
 		return s.secure.ALPN == "h2", true
 	}
@@ -100,7 +101,7 @@ func (s *session) http2(t *loop.Task, codec codec) (yes, ok bool) {
 		return codec == codecHTTP2, true
 	}
 	for {
-		yes, sure := speaksHTTP2(s.conn.In())
+		yes, sure := begunHTTP2(s.conn.In())
 		if sure && len(s.conn.In()) > 0 {
 			return yes, true
 		}
@@ -113,4 +114,17 @@ func (s *session) http2(t *loop.Task, codec codec) (yes, ok bool) {
 			return false, false
 		}
 	}
+}
+
+// preface begins each HTTP/2 connection (RFC 9113, section 3.4).
+var preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+// begunHTTP2 looks at the first bytes of a connection. It is not sure while
+// they could still become the preface.
+func begunHTTP2(in []byte) (yes, sure bool) {
+	n := min(len(in), len(preface))
+	if !bytes.Equal(in[:n], preface[:n]) {
+		return false, true
+	}
+	return n == len(preface), n == len(preface)
 }

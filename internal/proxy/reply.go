@@ -64,15 +64,20 @@ func (x *exchange) respond(f traffic.Framing) {
 	x.respBegun = true
 }
 
-// protocolError answers what could not be read as a request.
-func (x *exchange) protocolError(bad *http1.Error) {
+// malformed takes note of what could not be read as a request.
+func (x *exchange) malformed(details string) {
 	x.stats.rqError++
 	x.flags |= traffic.FlagDownstreamProtocol
-	x.details = bad.Details
+	x.details = details
 	x.req.Reset() // it holds nothing useful
-	x.client.Last()
 	x.reqDone = true
 	x.record()
+}
+
+// protocolError answers what could not be read as a request.
+func (x *exchange) protocolError(bad *http1.Error) {
+	x.malformed(bad.Details)
+	x.client.Last()
 	x.reply(bad.Status, []byte(bad.Reason))
 	x.finish()
 }

@@ -60,7 +60,7 @@ func (s *session) speak(t *loop.Task) bool {
 	if cfg.idleTimeout > 0 {
 		t.SetDeadline(s.since + loop.Time(cfg.idleTimeout))
 	}
-	yes, ok := s.http2(t, cfg.codec)
+	yes, ok := s.wantsHTTP2(t, cfg.codec)
 	if !ok {
 		return false
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/loop"
 )
@@ -125,8 +124,9 @@ func (h *session2) Rejected(status int, details string) {
 	x := s.w.borrow(&s.downstream)
 	defer s.w.giveBack(x)
 	x.begin(v, cfg)
-	x.client = silent{}
-	x.protocolError(&http1.Error{Status: status, Details: details})
+	x.malformed(details)
+	x.resp.Status = status
+	x.finish()
 }
 
 // Run serves one request of an HTTP/2 connection. It is the exchange's task.

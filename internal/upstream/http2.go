@@ -52,14 +52,14 @@ func (p *Pool) get2(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (S
 			return c.open(t, b)
 		}
 	}
+	if !h.admits(b, use) {
+		return nil, ErrBusy
+	}
 	c := &conn2{link: p.link(cl, h, b, use), limit: cl.MaxRequestsPerConnection, patience: cl.ConnectTimeout}
 	c.task = p.loop.Go(c)
-	nc, err := p.connect(c.task, cl, h, b, use)
+	nc, err := c.connect(c.task, cl)
 	if err != nil {
 		c.err = err
-		if err == ErrBusy {
-			h.waiting[len(h.waiting)-1] = t
-		}
 		return nil, err
 	}
 	c.Conn = nc

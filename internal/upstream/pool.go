@@ -215,6 +215,9 @@ func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, use Use) (Stream, err
 	s, err := get(t, cl, h, b, use)
 	if err != nil {
 		b.DoneRequest()
+		if err == ErrBusy {
+			h.waiting = append(h.waiting, t)
+		}
 		return nil, err
 	}
 	return s, nil
@@ -237,11 +240,14 @@ func (p *Pool) get1(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (S
 			return c, nil
 		}
 	}
-	nc, err := p.connect(t, cl, h, b, use)
-	if err != nil {
+	if !h.admits(b, use) {
+		return nil, ErrBusy
+	}
+	c := &conn1{link: p.link(cl, h, b, use), limit: cl.MaxRequestsPerConnection}
+	var err error
+	if c.Conn, err = c.connect(t, cl); err != nil {
 		return nil, err
 	}
-	c := &conn1{Conn: nc, link: p.link(cl, h, b, use), limit: cl.MaxRequestsPerConnection}
 	c.lend(b)
 	return c, nil
 }
@@ -268,7 +274,7 @@ type link struct {
 	host     *Host
 	pool     *Pool
 	tls      *tlsconn.Client // nil: plain text
-	name     string          // of the server, where the cluster takes it from requests
+	name     string          // of the server, where the cluster's TLS context does not say
 	breakers *Breakers       // that count the connection
 	born     loop.Time
 	life     time.Duration // 0: any
@@ -276,8 +282,12 @@ type link struct {
 
 func (p *Pool) link(cl *Cluster, h *Host, b *Breakers, use Use) link {
 	k := link{host: h, pool: p, tls: cl.TLS, breakers: b, born: p.loop.Now(), life: cl.MaxConnectionDuration}
-	if cl.AutoSNI && cl.TLS != nil {
+	switch {
+	case cl.TLS == nil:
+	case cl.AutoSNI:
 		k.name = string(hostOf(use.Authority))
+	case cl.TLS.AutoHostSNI():
+		k.name = use.Hostname
 	}
 	return k
 }
@@ -298,38 +308,35 @@ func hostOf(authority []byte) []byte {
 	return bytes.Trim(authority, "[]")
 }
 
-// connect begins a connection whose events wake t.
-func (p *Pool) connect(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (*loop.Conn, error) {
-	room := b.TryConnection()
-	if !room && use.Fresh && len(h.idle) > 0 { // one at rest makes room
+// admits reports whether the breaker allows one more connection, and counts it
+// then. An endpoint that the loop has no connection to gets one all the same.
+func (h *Host) admits(b *Breakers, use Use) bool {
+	switch {
+	case b.TryConnection():
+		return true
+	case h.conns == 0:
+		b.AddConnection()
+		return true
+	case use.Fresh && len(h.idle) > 0: // one at rest makes room
 		c := h.idle[0]
 		c.leave()
 		c.close(false)
-		room = b.TryConnection()
+		return h.admits(b, use)
 	}
-	switch {
-	case room:
-	case h.conns == 0:
-		b.AddConnection()
-	default:
-		h.waiting = append(h.waiting, t)
-		return nil, ErrBusy
-	}
+	return false
+}
+
+// connect begins a connection that was admitted, whose events wake t.
+func (k *link) connect(t *loop.Task, cl *Cluster) (*loop.Conn, error) {
+	h, p := k.host, k.pool
 	nc, err := p.loop.Connect(t, h.Addr, p.mark)
 	if err != nil {
-		b.DoneConnection()
+		k.breakers.DoneConnection()
 		h.CxConnectFail++
 		return nil, err
 	}
-	if cl.TLS != nil {
-		name := ""
-		switch {
-		case cl.AutoSNI:
-			name = string(hostOf(use.Authority))
-		case cl.TLS.AutoHostSNI():
-			name = use.Hostname
-		}
-		cl.TLS.Begin(nc, t, name)
+	if k.tls != nil {
+		k.tls.Begin(nc, t, k.name)
 	}
 	cl.Checks.Used()
 	h.CxTotal++

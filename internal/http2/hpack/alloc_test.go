@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/http2/hpack"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
@@ -38,7 +39,7 @@ func TestNoAllocations(t *testing.T) {
 	all := func() {
 		for i, b := range blocks {
 			h.Reset()
-			bad, err := d.Decode(&h, b.b, b.kind, hpack.Limits{})
+			bad, err := d.Decode(&h, b.b, b.kind, http1.Limits{})
 			if err != nil || (bad != nil) != (i%4 == 3) {
 				t.Fatal(i, bad, err)
 			}

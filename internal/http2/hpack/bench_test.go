@@ -5,6 +5,7 @@ import (
 
 	stock "golang.org/x/net/http2/hpack"
 
+	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/http2/hpack"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
@@ -37,7 +38,7 @@ func BenchmarkDecode(b *testing.B) {
 			d.Init(4096)
 			decode := func(block []byte) {
 				h.Reset()
-				if bad, err := d.Decode(&h, block, c.kind, hpack.Limits{}); err != nil || bad != nil && block != nil {
+				if bad, err := d.Decode(&h, block, c.kind, http1.Limits{}); err != nil || bad != nil && block != nil {
 					b.Fatal(bad, err)
 				}
 			}

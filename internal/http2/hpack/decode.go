@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 
+	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -17,38 +18,8 @@ const (
 	Trailers
 )
 
-// Limits of one header block. A zero field means its default.
-type Limits struct {
-	// Bytes is the size of all fields as RFC 9113, section 6.5.2, counts: 32
-	// more for each than name and value have. Default 60 KiB, Envoy's
-	// max_request_headers_kb.
-	Bytes int
-	// Fields is the number of fields, Host too and the crumbs of Cookie as
-	// one, pseudo fields not. Default 100, Envoy's max_headers_count.
-	Fields int
-}
-
-const (
-	defaultBytes  = 60 << 10
-	defaultFields = 100
-
-	// maxBytes keeps every offset within a traffic.Span.
-	maxBytes = 1 << 30
-)
-
-func (l Limits) bytes() int {
-	if l.Bytes <= 0 {
-		return defaultBytes
-	}
-	return min(l.Bytes, maxBytes)
-}
-
-func (l Limits) fields() int {
-	if l.Fields <= 0 {
-		return defaultFields
-	}
-	return l.Fields
-}
+// maxTableSize keeps table sizes within an int of 32 bits.
+const maxTableSize = 1 << 30
 
 // keepScratch is how much of its scratch memory a decoder keeps from one
 // block to the next, in bytes.
@@ -69,7 +40,7 @@ type Decoder struct {
 // SETTINGS_HEADER_TABLE_SIZE in bytes. Whatever it is, the table starts with
 // 4096 bytes, as the peer's does before it has seen our settings.
 func (d *Decoder) Init(maxTable uint32) {
-	*d = Decoder{setting: int(min(maxTable, maxBytes)), length: -1}
+	*d = Decoder{setting: int(min(maxTable, maxTableSize)), length: -1}
 	d.table.max = initialTable
 }
 
@@ -91,9 +62,10 @@ func (d *Decoder) Length() int64 { return d.length }
 // in HTTP/1; see Length. It is dropped where there is no body by nature, in
 // CONNECT and statuses 1xx and 204, and must have said 0 there. In trailers h
 // gets no field that would change what was decided without it, as in HTTP/1.
-func (d *Decoder) Decode(h *traffic.Head, block []byte, kind Kind, lim Limits) (malformed *Malformed, err error) {
+func (d *Decoder) Decode(h *traffic.Head, block []byte, kind Kind, lim http1.Limits) (malformed *Malformed, err error) {
 	h.Minor, h.HTTP2 = 1, true
-	m := message{h: h, kind: kind, room: lim.bytes(), slots: lim.fields(), length: -1, crumbs: &d.crumbs}
+	lim = lim.OrDefault()
+	m := message{h: h, kind: kind, room: lim.Bytes, slots: lim.Fields, length: -1, crumbs: &d.crumbs}
 	d.length = -1
 	// Nothing longer than this is stored in the head or in the table.
 	longest := max(m.room, d.table.max, d.setting)

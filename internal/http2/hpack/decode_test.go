@@ -8,12 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/http2/hpack"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
 // decode takes one block of a new connection.
-func decode(t *testing.T, block []byte, kind hpack.Kind, lim hpack.Limits) (*traffic.Head, int64, *hpack.Malformed) {
+func decode(t *testing.T, block []byte, kind hpack.Kind, lim http1.Limits) (*traffic.Head, int64, *hpack.Malformed) {
 	t.Helper()
 	var d hpack.Decoder
 	var h traffic.Head
@@ -140,7 +141,7 @@ func TestMessages(t *testing.T) {
 		{"upper case in trailers", hpack.Trailers, "A: b", "bad: invalid character in a field name", -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h, length, bad := decode(t, encode(split(c.in)...), c.kind, hpack.Limits{})
+			h, length, bad := decode(t, encode(split(c.in)...), c.kind, http1.Limits{})
 			if bad != nil {
 				if "bad: "+bad.Reason != c.want || bad.TooLarge || bad.Details == "" || length != -1 {
 					t.Fatalf("%+v, length %d; want %q", bad, length, c.want)
@@ -204,10 +205,10 @@ func TestErrors(t *testing.T) {
 		var d hpack.Decoder
 		var h traffic.Head
 		d.Init(4096)
-		if bad, err := d.Decode(&h, encode(":status: 200", "content-length: 3"), hpack.Response, hpack.Limits{}); bad != nil || err != nil {
+		if bad, err := d.Decode(&h, encode(":status: 200", "content-length: 3"), hpack.Response, http1.Limits{}); bad != nil || err != nil {
 			t.Fatal(bad, err)
 		}
-		_, err := d.Decode(&h, unhex(t, c.wire), hpack.Request, hpack.Limits{})
+		_, err := d.Decode(&h, unhex(t, c.wire), hpack.Request, http1.Limits{})
 		if d.Length() != -1 {
 			t.Errorf("%s: the length is that of the block before", c.name)
 		}
@@ -264,19 +265,19 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   []string
-		lim  hpack.Limits
+		lim  http1.Limits
 		ok   bool
 	}{
-		{"bytes", ten, hpack.Limits{Bytes: size}, true},
-		{"one byte more", ten, hpack.Limits{Bytes: size - 1}, false},
-		{"fields", ten, hpack.Limits{Fields: 10}, true},
-		{"one field more", ten, hpack.Limits{Fields: 9}, false},
-		{"crumbs", crumbs, hpack.Limits{Fields: 1}, true},
-		{"crumbs count as bytes", crumbs, hpack.Limits{Bytes: 20*(6+3+32) - 1}, false},
-		{"default of fields", strings.Split(strings.Repeat("a: b|", 100), "|")[:100], hpack.Limits{}, true},
-		{"default of fields, one more", strings.Split(strings.Repeat("a: b|", 101), "|")[:101], hpack.Limits{}, false},
-		{"default of bytes", []string{"a: " + strings.Repeat("b", 60<<10-33)}, hpack.Limits{}, true},
-		{"default of bytes, one more", []string{"a: " + strings.Repeat("b", 60<<10-32)}, hpack.Limits{}, false},
+		{"bytes", ten, http1.Limits{Bytes: size}, true},
+		{"one byte more", ten, http1.Limits{Bytes: size - 1}, false},
+		{"fields", ten, http1.Limits{Fields: 10}, true},
+		{"one field more", ten, http1.Limits{Fields: 9}, false},
+		{"crumbs", crumbs, http1.Limits{Fields: 1}, true},
+		{"crumbs count as bytes", crumbs, http1.Limits{Bytes: 20*(6+3+32) - 1}, false},
+		{"default of fields", strings.Split(strings.Repeat("a: b|", 100), "|")[:100], http1.Limits{}, true},
+		{"default of fields, one more", strings.Split(strings.Repeat("a: b|", 101), "|")[:101], http1.Limits{}, false},
+		{"default of bytes", []string{"a: " + strings.Repeat("b", 60<<10-33)}, http1.Limits{}, true},
+		{"default of bytes, one more", []string{"a: " + strings.Repeat("b", 60<<10-32)}, http1.Limits{}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			block := newPeer().block(c.in...)
@@ -325,7 +326,7 @@ func TestBombs(t *testing.T) {
 	d.Init(4096)
 	for _, b := range [][]byte{block, long, append(again, long...)} {
 		h.Reset()
-		bad, err := d.Decode(&h, b, hpack.Request, hpack.Limits{})
+		bad, err := d.Decode(&h, b, hpack.Request, http1.Limits{})
 		if err != nil || bad == nil || !bad.TooLarge {
 			t.Fatal(bad, err)
 		}

@@ -8,6 +8,7 @@ import (
 	stock "golang.org/x/net/http2/hpack"
 	"pgregory.net/rapid"
 
+	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/http2/hpack"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
@@ -191,7 +192,7 @@ func TestRoundTrip(t *testing.T) {
 		var h traffic.Head
 		d.Init(4096)
 		h.Reset()
-		bad, err := d.Decode(&h, block, kind, hpack.Limits{})
+		bad, err := d.Decode(&h, block, kind, http1.Limits{})
 		if bad != nil || err != nil {
 			t.Fatal(bad, err)
 		}

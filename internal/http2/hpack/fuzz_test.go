@@ -11,6 +11,7 @@ import (
 	stock "golang.org/x/net/http2/hpack"
 	"pgregory.net/rapid"
 
+	"github.com/sundog-mesh/sundog/internal/http1"
 	"github.com/sundog-mesh/sundog/internal/http2/hpack"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
@@ -54,7 +55,7 @@ func (w *twins) block(t tb, block []byte, kind hpack.Kind) bool {
 		t.Fatalf("%x: %v, stock: %v", block, err, stockErr)
 	}
 	w.h.Reset()
-	bad, err2 := w.ours.Decode(&w.h, block, kind, hpack.Limits{})
+	bad, err2 := w.ours.Decode(&w.h, block, kind, http1.Limits{})
 	if (err == nil) != (err2 == nil) {
 		t.Fatalf("%x: Decode: %v, before: %v", block, err2, err)
 	}
@@ -174,7 +175,7 @@ func (w *twins) again(t tb, kind hpack.Kind) {
 	var h traffic.Head
 	d.Init(0)
 	h.Reset()
-	bad, err := d.Decode(&h, block, kind, hpack.Limits{Bytes: 1 << 20})
+	bad, err := d.Decode(&h, block, kind, http1.Limits{Bytes: 1 << 20})
 	if bad != nil || err != nil {
 		t.Fatalf("%x, which the encoder wrote for %q: %v, %v", block, lines(&w.h), bad, err)
 	}
