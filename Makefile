@@ -3,7 +3,7 @@ SHELL       := bash
 GO          ?= go
 FUZZTIME    ?= 30s
 PORTABLE    := ./internal/loop ./internal/upstream ./internal/mirror ./internal/proxy
-RACE        := ./internal/loop ./internal/mirror ./internal/proxy ./internal/upstream ./internal/telemetry ./internal/admin ./internal/cli ./internal/demo
+RACE        := ./internal/handover ./internal/loop ./internal/mirror ./internal/overload ./internal/proxy ./internal/tlsconn ./internal/upstream ./internal/telemetry ./internal/admin ./internal/cli ./internal/demo
 LINT        := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help build demo test deps lint generate check-generate fuzz bench clean

@@ -129,7 +129,7 @@ func TestConnect(t *testing.T) {
 	if got := plain.got(); len(got) != 1 || got[0].header.Get("X-Request-Id") != "" {
 		t.Errorf("the service got %+v: what is in a tunnel is not touched", got)
 	}
-	if out, code = curl(t, "-p", "-x", proxy, "-w", " %{http_connect}", "http://nowhere:80/"); code == 0 || !strings.HasSuffix(out, " 502") {
+	if out, code = curl(t, "-p", "-x", proxy, "-w", " %{http_connect}", "http://nowhere:80/"); code == 0 || !strings.HasSuffix(out, " 404") {
 		t.Errorf("a host that nobody named: exit code %d, %q", code, out)
 	}
 	if n := p.settled().Forwarded; n != 2 {

@@ -172,7 +172,7 @@ func TestQuietTrafficNeverBrakes(t *testing.T) {
 // TestLongQuietRun has many more looks in it: six hours.
 func TestLongQuietRun(t *testing.T) {
 	if testing.Short() {
-		t.Skip("slow")
+		t.Skip("NOT TESTED with -short: six hours of a simulated clock")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newRoad(t, 7, 30, limit, stalling(pareto(time.Millisecond, 1)))

@@ -56,7 +56,7 @@ type httpConfig struct {
 	clientCert        hcmv3.HttpConnectionManager_ForwardClientCertDetails
 	certDetails       certDetails
 	webSocket         bool
-	connect           bool // CONNECT is served for every route
+	connect           bool // CONNECT is served where a route does not say
 	codec             codec
 	idleTimeout       time.Duration // between requests
 	headersTimeout    time.Duration // from a head's first byte to its last; 0 none

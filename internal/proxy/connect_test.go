@@ -68,23 +68,28 @@ func (w *wire) connects() *http.Response {
 
 const connectRequest = "CONNECT there:443 HTTP/1.1\r\nHost: there:443\r\n\r\nearly\n"
 
+// connects is a scene with a route for CONNECT.
+func connects(s *scene) *scene {
+	s.match = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_ConnectMatcher_{ConnectMatcher: &routev3.RouteMatch_ConnectMatcher{}}}
+	return s
+}
+
 // matching is a scene that serves CONNECT by its route.
 func matching(s *scene) *scene {
-	s.match = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_ConnectMatcher_{ConnectMatcher: &routev3.RouteMatch_ConnectMatcher{}}}
-	s.action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{
+	connects(s).action.UpgradeConfigs = []*routev3.RouteAction_UpgradeConfig{{
 		UpgradeType: "CONNECT", ConnectConfig: &routev3.RouteAction_UpgradeConfig_ConnectConfig{},
 	}}
 	return s
 }
 
-// explicit is a scene that serves CONNECT for every route.
+// explicit is a scene that serves CONNECT by its listener.
 func explicit(s *scene) *scene {
-	s.hcm.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "CONNECT"}}
+	connects(s).hcm.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "CONNECT"}}
 	return s
 }
 
 func TestConnect(t *testing.T) {
-	for name, configure := range map[string]func(*scene) *scene{"matched by a route": matching, "of an explicit proxy": explicit} {
+	for name, configure := range map[string]func(*scene) *scene{"matched by a route": matching, "by the listener": explicit} {
 		t.Run(name, func(t *testing.T) {
 			sink := &recorder{}
 			p, addr := serve(t, configure(newScene(peer(t, lines), refused(t))), proxy.Options{Concurrency: 1, Sink: sink})
@@ -175,6 +180,7 @@ func TestConnectWaitsItsTurn(t *testing.T) {
 		lines(w)
 	})
 	s := explicit(newScene(primary))
+	s.routes = []*routev3.Route{{Match: prefix("/"), Action: &routev3.Route_Route{Route: s.action}}} // beside that for CONNECT
 	limit(s.clusters[0], func(th *clusterv3.CircuitBreakers_Thresholds) { th.MaxConnections = uint32Of(1) })
 	p, addr := serve(t, s, proxy.Options{Concurrency: 1})
 	get(t, addr, 1)

@@ -166,15 +166,8 @@ func (x *exchange) serve(t *loop.Task, f traffic.Framing) {
 // find looks the request's route up.
 func (x *exchange) find() {
 	x.vhost, x.route = x.cfg.table.Match(&x.req, x.number)
-	if x.route == nil && x.connect && x.cfg.connect {
-		x.req.SetPath(root) // an explicit proxy's client: to where its other requests go
-		x.vhost, x.route = x.cfg.table.Match(&x.req, x.number)
-		x.req.SetPath(nil)
-	}
 	x.ctx.Route = x.route
 }
-
-var root = []byte("/")
 
 // faulted applies the route's fault, and reports whether that was the end of
 // the request.

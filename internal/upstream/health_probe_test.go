@@ -65,12 +65,14 @@ func (p *probed) healthy() bool { return p.c.Endpoints().All[0].Ailments() == 0 
 // until waits for a condition, which comes or is a failure.
 func (p *probed) until(what string, f func(upstream.CheckStats) bool) {
 	p.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !f(p.c.Checks.Stats()) {
-		if time.Now().After(deadline) {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for patience := time.After(10 * time.Second); !f(p.c.Checks.Stats()); {
+		select {
+		case <-look.C:
+		case <-patience:
 			p.Fatalf("no %s; %+v", what, p.c.Checks.Stats())
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -354,8 +354,14 @@ func TestOutliersTogether(t *testing.T) {
 	}
 	loops.Wait()
 	// 8,400 failures in a row have tripped it, whatever the order was.
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
 	for c.Outlier().EjectionsEnforcedTotal == 0 {
-		time.Sleep(time.Millisecond)
+		select {
+		case <-look.C:
+		case <-t.Context().Done():
+			t.Fatal("nothing was ejected")
+		}
 	}
 	cancel()
 	wg.Wait()
