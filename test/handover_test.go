@@ -1,7 +1,6 @@
 package test
 
 import (
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -16,14 +15,12 @@ import (
 func TestHandover(t *testing.T) {
 	primary, shadow := serve(t, "primary"), serve(t, "shadow")
 	socket := filepath.Join(t.TempDir(), "sundog.sock")
-	listen, admin := freeAddress(t), freeAddress(t)
 	args := []string{
-		"mirror", "--listen", listen, "--admin", admin, "--primary", "http://" + primary.address, "--shadow", "http://" + shadow.address,
+		"mirror", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--primary", "http://" + primary.address, "--shadow", "http://" + shadow.address,
 		"--handover", socket,
 	}
 	old := sundog(t, args...)
-	old.find(&old.err, `msg=listening`)
-	target := "http://" + listen + "/"
+	target := old.url("/")
 
 	var failed, sent atomic.Int64
 	var wg sync.WaitGroup
@@ -67,13 +64,4 @@ func TestHandover(t *testing.T) {
 	if n := failed.Load(); n > 0 {
 		t.Errorf("%d of %d requests failed", n, sent.Load())
 	}
-}
-
-// freeAddress is an address that nobody listens on at present.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { must(t, ln.Close()) }()
-	return ln.Addr().String()
 }

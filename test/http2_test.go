@@ -116,21 +116,11 @@ func TestGRPCInterop(t *testing.T) {
 // grpcServer starts gRPC's interoperability server and returns its address.
 func grpcServer(t *testing.T, binary string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	must(t, err)
-	must(t, ln.Close())
-	start(t, exec.Command(binary, "--port="+port))
-	address := "127.0.0.1:" + port
-	eventually(t, "the gRPC server listens", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
+	return listening(t, func(address string) *exec.Cmd {
+		_, port, err := net.SplitHostPort(address)
+		must(t, err)
+		return exec.Command(binary, "--port="+port)
 	})
-	return address
 }
 
 // curlProtocols is what curl calls the versions of HTTP.
@@ -164,12 +154,8 @@ func TestConversion(t *testing.T) {
 // nginxServer starts an nginx that answers with the request's body.
 func nginxServer(t *testing.T, binary, listen string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := ln.Addr().String()
-	must(t, ln.Close())
 	dir := t.TempDir()
-	config := strings.NewReplacer("DIR", dir, "LISTEN", strings.TrimSpace(address+" "+listen)).Replace(`
+	const config = `
 daemon off; master_process off; pid DIR/pid; error_log stderr;
 events {}
 http {
@@ -181,15 +167,10 @@ http {
     location @echo { return 200 $request_body; }
   }
 }
-`)
-	write(t, filepath.Join(dir, "nginx.conf"), config)
-	start(t, exec.Command(binary, "-p", dir, "-c", filepath.Join(dir, "nginx.conf")))
-	eventually(t, "nginx listens", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
+`
+	return listening(t, func(address string) *exec.Cmd {
+		file := filepath.Join(dir, "nginx.conf")
+		write(t, file, strings.NewReplacer("DIR", dir, "LISTEN", strings.TrimSpace(address+" "+listen)).Replace(config))
+		return exec.Command(binary, "-p", dir, "-c", file)
 	})
-	return address
 }

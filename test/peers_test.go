@@ -154,6 +154,44 @@ func (h *httpbin) lines() []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 }
 
+// listening starts a program that must be told where to listen, and returns
+// the address once it does. A port that was free a moment ago may be another's
+// by then; the program ends over that, and another port is tried.
+func listening(t *testing.T, command func(address string) *exec.Cmd) (address string) {
+	t.Helper()
+	for range 5 {
+		address := freeAddress(t)
+		p := start(t, command(address))
+		ended, connected := false, false
+		eventually(t, "the program listens, or ends", func() bool {
+			c, err := net.Dial("tcp", address)
+			if connected = err == nil; connected {
+				_ = c.Close()
+			}
+			select {
+			case <-p.done:
+				ended = true
+			default:
+			}
+			return connected || ended
+		})
+		if !ended {
+			return address
+		}
+	}
+	t.Fatal("no port stayed free")
+	return ""
+}
+
+// freeAddress is an address that nobody listens on at present.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { must(t, ln.Close()) }()
+	return ln.Addr().String()
+}
+
 // client has connections of its own, at most 8. With a proxy it is a client of
 // the mesh.
 func client(t *testing.T, proxy string) *http.Client {

@@ -34,10 +34,7 @@ func handle(t *testing.T, h http.HandlerFunc) (address string) {
 // refused is an address where nobody listens.
 func refused(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, ln.Close())
-	return ln.Addr().String()
+	return freeAddress(t)
 }
 
 // entry is the service a.example with these endpoints, an address with what
