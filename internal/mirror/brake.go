@@ -26,8 +26,10 @@ type BrakeLimits struct {
 	Ratio float64
 }
 
-// DefaultBrakeRatio is the limit that users get who name none.
-const DefaultBrakeRatio = 1.1
+// DefaultBrakeRatio is the limit that users get who name none. It is above what
+// copies cost on a small machine at half of its capacity, or those users would
+// get fewer copies than their mirror asks for.
+const DefaultBrakeRatio = 1.5
 
 // Brake is the brake of one route: every mirror of the route asks it how much
 // of its share is in force. It belongs to Brakes, which sets it; the loops only

@@ -124,7 +124,7 @@ func (s *road) factor() float64 {
 	return 1
 }
 
-var limit = mirror.BrakeLimits{Ratio: mirror.DefaultBrakeRatio}
+var limit = mirror.BrakeLimits{Ratio: 1.1}
 
 // TestQuietTrafficNeverBrakes plays routes whose mirroring costs nothing, with
 // tails and stalls of all kinds, at any share and rate. It is what a false alarm would
