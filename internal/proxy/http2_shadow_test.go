@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,13 +65,28 @@ func TestBadShadowOverHTTP2(t *testing.T) {
 	} {
 		for _, down := range []protocol{h1, h2c} {
 			t.Run(fmt.Sprintf("%s, from %s", tt.name, down), func(t *testing.T) {
-				s := newScene(down.backend(t, echo), framed(t, tt.settings, tt.handle)).over(t, down, h2c)
+				up := make(chan struct{})
+				connected := sync.OnceFunc(func() { close(up) })
+				s := newScene(down.backend(t, echo), framed(t, tt.settings, func(f *frames) {
+					connected()
+					tt.handle(f)
+				})).over(t, down, h2c)
 				p, addr := serve(t, s, proxy.Options{Concurrency: 1, Shadow: tt.limits})
 				c := down.client(t)
 				want := payload(tt.size)
 				const n = 3
 				for range n {
-					resp, err := c.Post("http://"+addr+"/x", "text/plain", bytes.NewReader(want))
+					// A shadow that is not connected to yet would be behind for that reason.
+					first := min(len(want), 1)
+					body := io.MultiReader(bytes.NewReader(want[:first]), gate(up), bytes.NewReader(want[first:]))
+					r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/x", body)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if r.ContentLength = int64(len(want)); len(want) == 0 {
+						r.Body = http.NoBody
+					}
+					resp, err := c.Do(r)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -85,6 +101,14 @@ func TestBadShadowOverHTTP2(t *testing.T) {
 			})
 		}
 	}
+}
+
+// gate is an empty reader that ends when the channel is closed.
+type gate <-chan struct{}
+
+func (g gate) Read([]byte) (int, error) {
+	<-g
+	return 0, io.EOF
 }
 
 // TestHungShadowHoldsNoPrimary looks at the moment when every copy still waits.
