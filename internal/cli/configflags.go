@@ -50,10 +50,13 @@ func (c *configFlags) add(fs *pflag.FlagSet) {
 }
 
 // source is everything that the configuration is made of; its standard input
-// has been read, so it can be loaded again and again.
+// has been read, so it can be loaded again and again. What has not changed since
+// the last time costs little then.
 type source struct {
-	flags configFlags
-	stdin []byte
+	flags      configFlags
+	stdin      []byte
+	loader     config.Loader
+	translator translate.Translator
 }
 
 // source checks the flags and reads standard input, if it is asked for.
@@ -90,10 +93,10 @@ type loaded struct {
 // load reads the files and translates them. The snapshot is not to be used if
 // there are errors among the problems.
 func (s *source) load() loaded {
-	set, problems := config.Load(s.flags.files, bytes.NewReader(s.stdin), config.Options{
+	set, problems := s.loader.Load(s.flags.files, bytes.NewReader(s.stdin), config.Options{
 		Namespace: s.flags.namespace, Endpoints: s.flags.endpoints, MeshConfig: s.flags.meshConfig,
 	})
-	snapshot, more := translate.Translate(set, translate.Options{
+	snapshot, more := s.translator.Translate(set, translate.Options{
 		ClusterDomain: s.flags.clusterDomain, Namespace: s.flags.namespace,
 		Gateway: s.flags.gateway, Locality: s.flags.locality, Publish: s.flags.publish, Outbound: s.flags.outbound,
 		ShadowHostSuffix: s.flags.shadowHostSuffix, AccessLog: s.flags.accessLog,

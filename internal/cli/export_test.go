@@ -5,6 +5,9 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/spf13/pflag"
+
+	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/envoy"
 	"github.com/sundog-mesh/sundog/internal/translate"
 )
@@ -42,4 +45,24 @@ func PrintListenError(w io.Writer, err error) int {
 func MirrorSnapshot(listen, primary string, shadows []string, percent float64) (*envoy.Snapshot, error) {
 	f := mirrorFlags{listen: listen, primary: primary, shadows: shadows, percent: percent, shadowHostSuffix: true}
 	return f.snapshot()
+}
+
+// Loads is what a command with the arguments does each time that it loads its
+// configuration.
+func Loads(args ...string) (func() (*envoy.Snapshot, string, []config.Problem), error) {
+	var flags configFlags
+	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	flags.add(fs)
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	src, err := flags.source("run", nil)
+	if err != nil {
+		return nil, err
+	}
+	var versions envoy.Versions
+	return func() (*envoy.Snapshot, string, []config.Problem) {
+		l := src.load()
+		return l.snapshot, versions.Of(l.snapshot), l.problems
+	}, nil
 }

@@ -20,10 +20,11 @@ type reloader struct {
 
 	credentials []string // files that the configuration names
 
-	version string // of the snapshot that serves
-	told    string // the problems printed last
-	good    fingerprint
-	failing bool
+	versions envoy.Versions
+	version  string // of the snapshot that serves
+	told     string // the problems printed last
+	good     fingerprint
+	failing  bool
 }
 
 // paths are the files and folders that the configuration comes from, with the
@@ -43,7 +44,7 @@ func (r *reloader) load() (*envoy.Snapshot, error) {
 	if config.HasErrors(l.problems) {
 		return nil, errInvalid()
 	}
-	r.version = l.snapshot.Version()
+	r.version = r.versions.Of(l.snapshot)
 	return l.snapshot, nil
 }
 
@@ -75,7 +76,7 @@ func (r *reloader) reload() {
 		r.refuse("the new configuration has errors; the running one stays")
 		return
 	}
-	version := l.snapshot.Version()
+	version := r.versions.Of(l.snapshot)
 	if version == r.version {
 		if r.failing {
 			r.logger.Info("the configuration is good again, and as it was", "version", version)

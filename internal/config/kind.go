@@ -23,9 +23,9 @@ type kind struct {
 	versions []string
 	kube     bool
 	shape    func(*strict.Shapes) *strict.Shape // of the whole object
-	// read decodes what strict.Check has cleaned, adds the object to the Set and
-	// checks it by itself. nil: the kind is accepted and of no use here.
-	read func(p *parser, h header, clean map[string]any) error
+	// read decodes what strict.Check has cleaned and checks the object by itself.
+	// nil: the kind is accepted and of no use here.
+	read func(h header, clean map[string]any) (object, error)
 }
 
 // header is what all objects have in common.
@@ -73,19 +73,18 @@ func istioKind[M any, T protoObject[M]](name string, list func(*Set) *[]*Object[
 				strict.Named{Name: "spec", Shape: c.Message(T(new(M)).ProtoReflect().Descriptor())},
 			)
 		},
-		read: func(p *parser, h header, clean map[string]any) error {
+		read: func(h header, clean map[string]any) (object, error) {
 			spec := T(new(M))
 			if clean["spec"] != nil {
 				data, err := json.Marshal(clean["spec"])
 				if err != nil {
-					return err
+					return nil, err
 				}
 				if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, spec); err != nil {
-					return err
+					return nil, err
 				}
 			}
-			add(p, h, spec, list, check)
-			return nil
+			return newObject(h, spec, list, check), nil
 		},
 	}
 }
@@ -94,31 +93,53 @@ func kubeKind[K any](group, name string, list func(*Set) *[]*Object[*K], check f
 	return kind{
 		group: group, name: name, versions: []string{"v1"}, kube: true,
 		shape: func(c *strict.Shapes) *strict.Shape { return c.Type(reflect.TypeFor[K]()) },
-		read: func(p *parser, h header, clean map[string]any) error {
+		read: func(h header, clean map[string]any) (object, error) {
 			data, err := json.Marshal(clean)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			object := new(K)
-			if err := json.Unmarshal(data, object); err != nil {
-				return err
+			spec := new(K)
+			if err := json.Unmarshal(data, spec); err != nil {
+				return nil, err
 			}
-			if m, ok := any(object).(metav1.Object); ok {
+			if m, ok := any(spec).(metav1.Object); ok {
 				m.SetNamespace(h.meta.Namespace)
 			}
-			add(p, h, object, list, check)
-			return nil
+			return newObject(h, spec, list, check), nil
 		},
 	}
 }
 
-func add[T any](p *parser, h header, spec T, list func(*Set) *[]*Object[T], check func(*reporter, *Object[T])) {
+// object is an Object of any kind.
+type object interface {
+	addTo(*Set)
+	// moved is the same object when its text stands elsewhere.
+	moved(file string, lines int) object
+}
+
+// listed is an Object that knows its list in a Set.
+type listed[T any] struct {
+	*Object[T]
+	list func(*Set) *[]*Object[T]
+}
+
+func newObject[T any](h header, spec T, list func(*Set) *[]*Object[T], check func(*reporter, *Object[T])) object {
 	o := &Object[T]{
 		Kind: h.Kind, APIVersion: h.APIVersion, Namespace: h.meta.Namespace, Name: h.meta.Name,
 		Labels: h.meta.Labels, Annotations: h.meta.Annotations, Created: h.meta.CreationTimestamp.Time,
 		Spec: spec, Source: h.r.source,
 	}
 	check(h.r, o)
-	l := list(p.set)
-	*l = append(*l, o)
+	return listed[T]{o, list}
+}
+
+func (o listed[T]) addTo(s *Set) {
+	l := o.list(s)
+	*l = append(*l, o.Object)
+}
+
+func (o listed[T]) moved(file string, lines int) object {
+	c := *o.Object
+	c.Source = c.Source.moved(file, lines)
+	return listed[T]{&c, o.list}
 }

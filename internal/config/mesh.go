@@ -96,9 +96,9 @@ func (p *parser) meshConfigMap(root document) (document, bool) {
 
 // meshConfig puts the user's mesh configuration over the defaults.
 func (p *parser) meshConfig(root document, object string) {
-	r := &reporter{parser: p, object: object, source: &Source{Position: root.at(""), root: root.Node}}
+	r := &reporter{report: p.report, object: object, source: &Source{Position: root.at(""), places: root.Places()}}
 	var m meshconfig.MeshConfig
-	v, faults := strict.Check(root.Node, p.shapes.Message(m.ProtoReflect().Descriptor()), strict.Options{QuotedNumbers: true})
+	v, faults := strict.Check(root.Node, p.reader.shapes.Message(m.ProtoReflect().Descriptor()), strict.Options{QuotedNumbers: true})
 	r.faults(faults)
 	if v == nil {
 		return

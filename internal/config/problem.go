@@ -35,6 +35,14 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d", p.File, p.Line)
 }
 
+// moved is the same place when its text stands in the file, lines further down.
+func (p Position) moved(file string, lines int) Position {
+	if p.File = file; p.Line > 0 {
+		p.Line += lines
+	}
+	return p
+}
+
 // Problem is something wrong in what the user wrote, as data: where, in which
 // object and field, what, and what to do.
 type Problem struct {

@@ -10,7 +10,7 @@ import (
 
 // reporter collects the Problems of one object.
 type reporter struct {
-	parser *parser
+	report func(Problem)
 	object string
 	source *Source
 	errors []string // fields that have an error of their shape
@@ -24,7 +24,7 @@ func (r *reporter) faults(faults []strict.Fault) {
 		if p.Severity == Error {
 			r.errors = append(r.errors, f.Path)
 		}
-		r.parser.report(p)
+		r.report(p)
 	}
 }
 
@@ -40,7 +40,7 @@ func (r *reporter) add(s Severity, field, hint, format string, args ...any) {
 	if field != "" && slices.Contains(r.errors, field) {
 		return // one cause, one Problem
 	}
-	r.parser.report(Problem{
+	r.report(Problem{
 		Severity: s, Position: r.source.At(field), Object: r.object, Field: field,
 		Message: fmt.Sprintf(format, args...), Hint: hint,
 	})

@@ -6,7 +6,8 @@ import "github.com/sundog-mesh/sundog/internal/config/strict"
 // embedded Position is that of the object itself.
 type Source struct {
 	Position
-	root *strict.Node
+	places *strict.Places
+	lines  int // that the text has moved down since they were taken
 }
 
 // At returns the position of the field ("spec.http[0].mirror.host"), or of its
@@ -16,10 +17,15 @@ func (s *Source) At(field string) Position {
 	if s == nil {
 		return Position{}
 	}
-	if s.root == nil {
+	if s.places == nil {
 		return s.Position
 	}
-	return position(s.File, s.root.At(field))
+	return position(s.File, s.places.At(field)).moved(s.File, s.lines)
+}
+
+// moved is the Source of the same text elsewhere, lines further down.
+func (s *Source) moved(file string, lines int) *Source {
+	return &Source{s.Position.moved(file, lines), s.places, s.lines + lines}
 }
 
 func position(file string, p strict.Place) Position { return Position{file, p.Line, p.Column} }

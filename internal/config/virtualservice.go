@@ -223,10 +223,13 @@ func (p *parser) checkDelegates() {
 		}
 	}
 	for _, v := range p.set.VirtualServices {
+		if len(v.Spec.Hosts) > 0 || wanted[v.Namespace+"/"+v.Name] {
+			continue
+		}
 		broken := slices.ContainsFunc(p.problems, func(q Problem) bool {
 			return q.Severity == Error && q.Object == v.String() && strings.HasPrefix(q.Field, "spec.host")
 		})
-		if len(v.Spec.Hosts) == 0 && !wanted[v.Namespace+"/"+v.Name] && !broken {
+		if !broken {
 			p.report(v.Problem(Error, "spec.hosts", "at least one host is required", "only a VirtualService that another one delegates to may have no hosts"))
 		}
 	}

@@ -24,6 +24,7 @@ type generation struct {
 	snapshot  *envoy.Snapshot
 	applied   time.Time
 	listeners map[string]*listenerConfig
+	tables    map[string]*route.Table // by the name of their route configuration
 	clusters  []*upstream.Cluster
 	index     map[string]int
 	routes    []*route.Route     // those that forward, by their ID
@@ -33,10 +34,9 @@ type generation struct {
 // compile makes a generation of a snapshot. Nothing of the proxy has changed
 // when it fails; all that is wrong is told.
 func (p *Proxy) compile(s *envoy.Snapshot, old *generation) (*generation, error) {
-	g := &generation{snapshot: s, applied: time.Now(), listeners: map[string]*listenerConfig{}, index: map[string]int{}}
+	g := &generation{snapshot: s, applied: time.Now(), listeners: map[string]*listenerConfig{}, tables: map[string]*route.Table{}, index: map[string]int{}}
 	errs := p.compileClusters(g, s, old)
-	tables, err := p.compileRoutes(g, s)
-	errs = append(errs, err, g.compileListeners(p, s, tables, old))
+	errs = append(errs, p.compileRoutes(g, s, old), g.compileListeners(p, s, old))
 	if err := errors.Join(errs...); err != nil {
 		g.release()
 		return nil, err
@@ -101,16 +101,19 @@ func secretsOf(s *envoy.Snapshot) tlsconn.Secrets {
 	}
 }
 
-func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot) (map[string]*route.Table, error) {
-	tables := map[string]*route.Table{}
+func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot, old *generation) error {
 	var errs []error
 	add := func(rc *routev3.RouteConfiguration) {
-		t, err := route.Compile(rc, func(name string) (int, bool) { i, ok := g.index[name]; return i, ok })
+		var before *route.Table
+		if old != nil {
+			before = old.tables[rc.GetName()]
+		}
+		t, err := route.Recompile(rc, func(name string) (int, bool) { i, ok := g.index[name]; return i, ok }, before)
 		if err != nil {
 			errs = append(errs, err)
 			return
 		}
-		tables[rc.GetName()] = t
+		g.tables[rc.GetName()] = t
 		for _, r := range t.Routes() {
 			if r.Forward != nil {
 				r.ID = len(g.routes)
@@ -132,7 +135,7 @@ func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot) (map[string]*rou
 			}
 		}
 	}
-	return tables, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 func (p *Proxy) policiesOf(g *generation, r *route.Route) []*mirror.Policy {
@@ -154,7 +157,7 @@ func (p *Proxy) policiesOf(g *generation, r *route.Route) []*mirror.Policy {
 	return all
 }
 
-func (g *generation) compileListeners(p *Proxy, s *envoy.Snapshot, tables map[string]*route.Table, old *generation) error {
+func (g *generation) compileListeners(p *Proxy, s *envoy.Snapshot, old *generation) error {
 	var errs []error
 	for _, l := range s.Listeners {
 		c, err := compileListener(l, secretsOf(s))
@@ -170,7 +173,7 @@ func (g *generation) compileListeners(p *Proxy, s *envoy.Snapshot, tables map[st
 				p.opt.Logger.Warn("fields of a listener's TLS have no effect", "listener", c.name, "fields", ch.tls.Ignored)
 			}
 			if h := ch.http; h != nil {
-				if h.table = tables[h.routes]; h.table == nil {
+				if h.table = g.tables[h.routes]; h.table == nil {
 					errs = append(errs, fmt.Errorf("listener %q: route configuration %q is not in the snapshot", c.name, h.routes))
 				}
 			}

@@ -19,8 +19,14 @@ import (
 // supported, is an error. The errors are joined; each names the route
 // configuration, virtual host, route and field.
 func Compile(rc *routev3.RouteConfiguration, cluster func(name string) (int, bool)) (*Table, error) {
+	return Recompile(rc, cluster, nil)
+}
+
+// compile takes from the virtual hosts that are known what it can.
+func compile(rc *routev3.RouteConfiguration, cluster func(string) (int, bool), known map[*routev3.VirtualHost]*VirtualHost) (*Table, error) {
 	t := &Table{
 		Name:         rc.GetName(),
+		config:       rc,
 		ignorePort:   rc.GetIgnorePortInHostMatching(),
 		ignoreParams: rc.GetIgnorePathParametersInPathMatching(),
 		specificLast: rc.GetMostSpecificHeaderMutationsWins(),
@@ -37,7 +43,14 @@ func Compile(rc *routev3.RouteConfiguration, cluster func(name string) (int, boo
 	t.request = c.headerOps("request_headers", rc.GetRequestHeadersToAdd(), rc.GetRequestHeadersToRemove())
 	t.answer = c.headerOps("response_headers", rc.GetResponseHeadersToAdd(), rc.GetResponseHeadersToRemove())
 	for _, vh := range rc.GetVirtualHosts() {
-		t.hosts = append(t.hosts, c.virtualHost(vh))
+		var v *VirtualHost
+		if known[vh] != nil {
+			v = c.again(known[vh])
+		}
+		if v == nil {
+			v = c.virtualHost(vh)
+		}
+		t.hosts = append(t.hosts, v)
 	}
 	c.domains()
 	if len(*c.errs) > 0 {

@@ -13,16 +13,19 @@ import (
 	"math/bits"
 	"sync"
 	"time"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 )
 
 // Table is a compiled route configuration.
 type Table struct {
 	Name string
 
-	hosts           []*VirtualHost
-	exact           hashIndex // by lower case domain
-	suffixes        trie      // by what follows the "*", from its end
-	prefixes        trie      // by what precedes the "*"
+	config          *routev3.RouteConfiguration // that it was compiled from
+	hosts           []*VirtualHost              // in the order of the configuration's
+	exact           hashIndex                   // by lower case domain
+	suffixes        trie                        // by what follows the "*", from its end
+	prefixes        trie                        // by what precedes the "*"
 	any             *VirtualHost
 	ignorePort      bool
 	ignoreParams    bool      // cut ";" and what follows it from the path before matching

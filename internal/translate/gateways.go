@@ -73,19 +73,19 @@ func (t *translator) addGateways(s *envoy.Snapshot) {
 	for _, g := range t.gateways {
 		s.Listeners = append(s.Listeners, t.gatewayListeners(g)...)
 		if !g.secure {
-			s.Routes = append(s.Routes, gatewayRoutes(g.routeName(), t.gatewayHosts(g, g.servers)))
+			s.Routes = append(s.Routes, t.gatewayRoutes(g.routeName(), g, g.servers))
 			continue
 		}
 		for _, server := range g.servers {
-			s.Routes = append(s.Routes, gatewayRoutes(g.secureRouteName(server), t.gatewayHosts(g, []gatewayServer{server})))
+			s.Routes = append(s.Routes, t.gatewayRoutes(g.secureRouteName(server), g, []gatewayServer{server}))
 		}
 	}
 }
 
-func gatewayRoutes(name string, hosts []*route.VirtualHost) *route.RouteConfiguration {
+func (t *translator) gatewayRoutes(name string, g *gatewayPort, servers []gatewayServer) *route.RouteConfiguration {
 	return &route.RouteConfiguration{
 		Name:                           name,
-		VirtualHosts:                   hosts,
+		VirtualHosts:                   t.gatewayHosts(name, g, servers),
 		ValidateClusters:               wrapperspb.Bool(false),
 		MaxDirectResponseBodySizeBytes: uint32Value(maxDirectResponse),
 		IgnorePortInHostMatching:       true,
@@ -102,7 +102,7 @@ type gatewayHost struct {
 
 // gatewayHosts are the virtual hosts of servers of a port: for each pair of a
 // server's host and a VirtualService's host the narrower of the two.
-func (t *translator) gatewayHosts(g *gatewayPort, servers []gatewayServer) []*route.VirtualHost {
+func (t *translator) gatewayHosts(configuration string, g *gatewayPort, servers []gatewayServer) []*route.VirtualHost {
 	hosts := make(map[string]*gatewayHost)
 	at := func(host string) *gatewayHost {
 		h := hosts[host]
@@ -136,12 +136,12 @@ func (t *translator) gatewayHosts(g *gatewayPort, servers []gatewayServer) []*ro
 			}
 		}
 	}
-	return t.finishGatewayHosts(g, hosts)
+	return t.finishGatewayHosts(configuration, g, hosts)
 }
 
 // finishGatewayHosts merges hosts that share their routes and puts routes that
 // take everything last.
-func (t *translator) finishGatewayHosts(g *gatewayPort, hosts map[string]*gatewayHost) []*route.VirtualHost {
+func (t *translator) finishGatewayHosts(configuration string, g *gatewayPort, hosts map[string]*gatewayHost) []*route.VirtualHost {
 	if len(hosts) == 0 {
 		return []*route.VirtualHost{{Name: hostPort("blackhole", g.number), Domains: []string{"*"}}}
 	}
@@ -160,14 +160,11 @@ func (t *translator) finishGatewayHosts(g *gatewayPort, hosts map[string]*gatewa
 	var out []*route.VirtualHost
 	for _, h := range merged {
 		slices.SortStableFunc(h.routes, func(a, b *route.Route) int { return compareBools(catchAll(a.Match), catchAll(b.Match)) })
-		v := &route.VirtualHost{
-			Name: hostPort(h.domains[0], g.number), Domains: h.domains, Routes: h.routes,
-			IncludeRequestAttemptCount: t.countAttempts(),
-		}
+		tls := route.VirtualHost_NONE
 		if h.redirect {
-			v.RequireTls = route.VirtualHost_ALL
+			tls = route.VirtualHost_ALL
 		}
-		out = append(out, v)
+		out = append(out, t.virtualHost(configuration, hostPort(h.domains[0], g.number), h.domains, h.routes, tls))
 	}
 	slices.SortFunc(out, func(a, b *route.VirtualHost) int { return cmp.Compare(a.Name, b.Name) })
 	return out

@@ -85,6 +85,13 @@ type entrance struct {
 // routes are those of a router for one entrance. As in Istio nothing follows a
 // route that takes every request.
 func (t *translator) routes(r *router, in entrance) []*route.Route {
+	if slices.ContainsFunc(r.object.Spec.GetHttp(), func(h *istio.HTTPRoute) bool { return h.GetDelegate() != nil }) {
+		return t.newRoutes(r, in) // they are of other objects, too
+	}
+	return t.kept(routesKey{r.object.Spec, r.object.Namespace + "/" + r.object.Name, in}, func() []*route.Route { return t.newRoutes(r, in) })
+}
+
+func (t *translator) newRoutes(r *router, in entrance) []*route.Route {
 	var out []*route.Route
 	for _, rule := range r.rules {
 		if len(rule.http.GetMatch()) == 0 {
@@ -247,7 +254,13 @@ func setTimeout(a *route.RouteAction, timeout *durationpb.Duration) {
 	a.Timeout, a.MaxGrpcTimeout = timeout, timeout
 }
 
-// defaultRoute is the route of a service port that no VirtualService speaks of.
+// defaultRoutes is the route of a service port that no VirtualService speaks of.
+func (t *translator) defaultRoutes(s *service, p *servicePort) []*route.Route {
+	return t.kept(routesKey{name: s.host, in: entrance{port: p.number, gateway: mesh}}, func() []*route.Route {
+		return []*route.Route{t.defaultRoute(s, p)}
+	})
+}
+
 func (t *translator) defaultRoute(s *service, p *servicePort) *route.Route {
 	if s.alias != nil {
 		s = s.alias

@@ -127,11 +127,19 @@ func (t *translator) checkSupport() {
 
 func warnFields[T proto.Message](t *translator, tree *supportNode, objects []*config.Object[T]) {
 	for _, o := range objects {
+		told := len(t.problems)
+		if t.before.supported[o.Spec] {
+			t.made.supported[o.Spec] = true
+			continue
+		}
 		walkFields(o.Spec.ProtoReflect(), tree, []string{"spec"}, func(path []string, row *SupportRow) {
 			if row != nil && row.Status == "no" {
 				t.report(o.Problem(config.Warning, fieldPath(path), noEffect(row), ""))
 			}
 		})
+		if len(t.problems) == told {
+			t.made.supported[o.Spec] = true
+		}
 	}
 }
 

@@ -62,7 +62,10 @@ type Publish struct {
 // objects, in the order of their positions. With an Error among the problems
 // the snapshot is complete but not to be used. It changes neither argument.
 func Translate(set *config.Set, opt Options) (*envoy.Snapshot, []config.Problem) {
-	t := newTranslator(set, opt)
+	return new(Translator).Translate(set, opt)
+}
+
+func (t *translator) translate() (*envoy.Snapshot, []config.Problem) {
 	t.indexServices()
 	t.indexRules()
 	t.indexEndpoints()
@@ -101,6 +104,9 @@ type translator struct {
 	// credentials has the secrets that listeners and clusters name.
 	credentials *credentials.Store
 	problems    []config.Problem
+
+	// What the last translation left, if it is of use, and what this one leaves.
+	before, made *memory
 }
 
 func newTranslator(set *config.Set, opt Options) *translator {

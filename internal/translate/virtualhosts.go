@@ -139,7 +139,7 @@ func (t *translator) virtualHostsOn(port uint32) []meshVirtualHost {
 	}
 	for _, s := range t.services {
 		if p := s.port(port); p != nil && p.http() && !routed[s] {
-			out = append(out, meshVirtualHost{host: s.host, service: s, routes: []*route.Route{t.defaultRoute(s, p)}})
+			out = append(out, meshVirtualHost{host: s.host, service: s, routes: t.defaultRoutes(s, p)})
 		}
 	}
 	return out
@@ -157,9 +157,9 @@ func (t *translator) meshRoutes() []*route.RouteConfiguration {
 		domains := make(domainSet)
 		var on []*route.VirtualHost
 		for _, h := range hosts {
-			on = t.addVirtualHost(on, h, port, domains.free(t.domains(h, 0)))
-			h.routes = withTunnel(h, port)
-			all = t.addVirtualHost(all, h, port, proxyDomains.free(t.domains(h, port)))
+			on = t.addVirtualHost(on, portString(port), h, port, domains.free(t.domains(h, 0)))
+			h.routes = t.withTunnel(h, port)
+			all = t.addVirtualHost(all, httpProxy, h, port, proxyDomains.free(t.domains(h, port)))
 		}
 		out = append(out, t.meshConfiguration(portString(port), on, true))
 	}
@@ -176,7 +176,7 @@ func (t *translator) meshRoutes() []*route.RouteConfiguration {
 // withTunnel adds a route for CONNECT, which no other route fits, to those of a
 // service. What comes through a tunnel is not looked at, so it goes to the
 // service itself, whatever a VirtualService says of requests.
-func withTunnel(h meshVirtualHost, port uint32) []*route.Route {
+func (t *translator) withTunnel(h meshVirtualHost, port uint32) []*route.Route {
 	if h.service == nil {
 		return h.routes
 	}
@@ -184,7 +184,9 @@ func withTunnel(h meshVirtualHost, port uint32) []*route.Route {
 	if s.alias != nil {
 		s = s.alias
 	}
-	return append(slices.Clone(h.routes), tunnelRoute(clusterName(port, "", s.host)))
+	cluster := clusterName(port, "", s.host)
+	tunnel := t.kept(routesKey{name: cluster}, func() []*route.Route { return []*route.Route{tunnelRoute(cluster)} })
+	return slices.Concat(h.routes, tunnel)
 }
 
 func tunnelRoute(cluster string) *route.Route {
@@ -202,13 +204,11 @@ func tunnelRoute(cluster string) *route.Route {
 	}
 }
 
-func (t *translator) addVirtualHost(to []*route.VirtualHost, h meshVirtualHost, port uint32, domains []string) []*route.VirtualHost {
+func (t *translator) addVirtualHost(to []*route.VirtualHost, configuration string, h meshVirtualHost, port uint32, domains []string) []*route.VirtualHost {
 	if len(domains) == 0 {
 		return to
 	}
-	return append(to, &route.VirtualHost{
-		Name: hostPort(h.host, port), Domains: domains, Routes: h.routes, IncludeRequestAttemptCount: t.countAttempts(),
-	})
+	return append(to, t.virtualHost(configuration, hostPort(h.host, port), domains, h.routes, route.VirtualHost_NONE))
 }
 
 func (t *translator) meshConfiguration(name string, hosts []*route.VirtualHost, ignorePort bool) *route.RouteConfiguration {

@@ -13,6 +13,7 @@ type Fault struct {
 	Path    string // of the field: "spec.http[0].mirror"; empty for the whole
 	Message string
 	Hint    string // what to do; may be empty
+	Lines   bool   // the Message names a line of the text
 }
 
 // Options say how strict Check is.
@@ -80,6 +81,7 @@ func (c *checker) duplicates(n *Node, path func(key string) string) {
 	for _, e := range n.entries {
 		if e.first.Line != 0 {
 			c.errorf(e.value, path(e.key), "keep one of the two", "the key %q is written twice; it is also on line %d", e.key, e.first.Line)
+			c.faults[len(c.faults)-1].Lines = true
 		}
 	}
 }
@@ -119,6 +121,7 @@ func (c *checker) object(n *Node, s *Shape, path string) (any, bool) {
 		}
 		if first := oneofs[f.oneof]; f.oneof != "" && first != nil && first.key != e.key {
 			c.errorf(e.value, at, "keep one of the two", "%s and %s exclude each other; %s is on line %d", first.key, e.key, first.key, first.value.Line)
+			c.faults[len(c.faults)-1].Lines = true
 			continue
 		}
 		oneofs[f.oneof] = e

@@ -15,11 +15,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// chunk is a part of a file that is parsed by itself, so that a fault in one
-// document leaves the others readable.
-type chunk struct {
-	data []byte
-	line int // lines before it
+// Text is the part of a file that holds one document. It is parsed by itself,
+// so that a fault in one document leaves the others readable.
+type Text struct {
+	Data []byte
+	Line int // lines before it
 }
 
 // Mapper maps a line and column of a text to the place that is told, for text
@@ -32,22 +32,37 @@ func Documents(data []byte, place Mapper) ([]*Node, []Fault) {
 	if place == nil {
 		place = func(line, column int) Place { return Place{line, column} }
 	}
-	if !utf8.Valid(data) {
-		line := 1 + bytes.Count(data[:invalidAt(data)], []byte("\n"))
-		return nil, []Fault{{Place: place(line, 1), Message: "this is not UTF-8 text", Hint: "save the file as UTF-8"}}
+	texts, bad := Split(data)
+	if bad != nil {
+		bad.Place = place(bad.Line, bad.Column)
+		return nil, []Fault{*bad}
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	var roots []*Node
 	var faults []Fault
-	for _, c := range split(data) {
-		at := func(line, column int) Place { return place(line+c.line, column) }
-		r, p := parseChunk(c, at)
+	for _, t := range texts {
+		r, bad := t.parse(func(line, column int) Place { return place(line+t.Line, column) })
 		roots = append(roots, r...)
-		if p != nil {
-			faults = append(faults, *p)
+		if bad != nil {
+			faults = append(faults, *bad)
 		}
 	}
 	return roots, faults
+}
+
+// Split cuts a text at the lines that start or end a document. What the parts
+// hold is for Parse to find out; only what is no text at all is a Fault.
+func Split(data []byte) ([]Text, *Fault) {
+	if !utf8.Valid(data) {
+		line := 1 + bytes.Count(data[:invalidAt(data)], []byte("\n"))
+		return nil, &Fault{Place: Place{line, 1}, Message: "this is not UTF-8 text", Hint: "save the file as UTF-8"}
+	}
+	return split(bytes.TrimPrefix(data, []byte("\ufeff"))), nil
+}
+
+// Parse parses a document; nothing but its Data and, for places, its Line
+// counts. It is one value, none if it is empty, or more if "..." ends it early.
+func (t Text) Parse() ([]*Node, *Fault) {
+	return t.parse(func(line, column int) Place { return Place{line + t.Line, column} })
 }
 
 func invalidAt(data []byte) int {
@@ -62,17 +77,17 @@ func invalidAt(data []byte) int {
 	return i
 }
 
-// split cuts at the lines that start or end a document. Lines that start with
-// "---" or "..." cannot be inside a value, YAML 1.2.2 section 9.1.2.
-func split(data []byte) []chunk {
-	if chunks := splitJSON(data); chunks != nil {
-		return chunks
+// split knows that lines that start with "---" or "..." cannot be inside a
+// value, YAML 1.2.2 section 9.1.2.
+func split(data []byte) []Text {
+	if texts := splitJSON(data); texts != nil {
+		return texts
 	}
-	var chunks []chunk
+	var texts []Text
 	start, startLine, at, line := 0, 0, 0, 0
 	cut := func(end, endLine int) {
 		if !onlyDirectives(data[start:end]) {
-			chunks = append(chunks, chunk{data[start:end], startLine})
+			texts = append(texts, Text{data[start:end], startLine})
 		}
 		start, startLine = end, endLine
 	}
@@ -87,7 +102,7 @@ func split(data []byte) []chunk {
 		line++
 	}
 	cut(len(data), line)
-	return chunks
+	return texts
 }
 
 func isMarker(line []byte, marker string) bool {
@@ -108,24 +123,25 @@ func onlyDirectives(text []byte) bool {
 }
 
 // splitJSON cuts a stream of JSON objects; nil if data is not one.
-func splitJSON(data []byte) []chunk {
+func splitJSON(data []byte) []Text {
 	if t := bytes.TrimLeft(data, " \t\r\n"); len(t) == 0 || t[0] != '{' {
 		return nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
-	var chunks []chunk
-	from := 0
+	var texts []Text
+	from, line := 0, 0
 	for {
 		var raw json.RawMessage
 		err := dec.Decode(&raw)
 		if errors.Is(err, io.EOF) {
-			return chunks
+			return texts
 		}
 		if err != nil {
 			return nil
 		}
 		to := int(dec.InputOffset())
-		chunks = append(chunks, chunk{yamlEscapes(data[from:to]), bytes.Count(data[:from], []byte("\n"))})
+		texts = append(texts, Text{yamlEscapes(data[from:to]), line})
+		line += bytes.Count(data[from:to], []byte("\n"))
 		from = to
 	}
 }
@@ -163,11 +179,9 @@ func yamlEscapes(data []byte) []byte {
 	return out
 }
 
-// parseChunk parses the documents of one chunk: one, unless "..." ends it
-// early.
-func parseChunk(c chunk, place Mapper) ([]*Node, *Fault) {
+func (t Text) parse(place Mapper) ([]*Node, *Fault) {
 	var roots []*Node
-	lines := &lineReader{rest: c.data}
+	lines := &lineReader{rest: t.Data}
 	dec := yaml.NewDecoder(lines)
 	for {
 		var y yaml.Node
@@ -176,7 +190,7 @@ func parseChunk(c chunk, place Mapper) ([]*Node, *Fault) {
 			return roots, nil
 		}
 		if err != nil {
-			p := syntaxFault(err, c.data, lines.lines, place)
+			p := syntaxFault(err, t.Data, lines.lines, place)
 			return roots, &p
 		}
 		if y.Kind != yaml.DocumentNode || len(y.Content) == 0 {

@@ -6,14 +6,10 @@ import "strings"
 // of its nearest known parent. Fields that the user wrote with the snake_case
 // names of the protobuf are found by their lowerCamelCase names.
 func (n *Node) At(path string) Place {
-	place := n.Place
-	for seg := range segments(path) {
-		if n = n.child(seg); n == nil {
-			break
-		}
-		place = n.Place
+	if path == "" {
+		return n.Place
 	}
-	return place
+	return n.Places().At(path)
 }
 
 // KeyPath is the path of what a map field holds under a key: parent.key, or
@@ -66,24 +62,6 @@ func segments(path string) func(yield func(segment) bool) {
 			}
 		}
 	}
-}
-
-func (n *Node) child(seg segment) *Node {
-	if seg.index >= 0 {
-		if n.kind == list && seg.index < len(n.items) {
-			return n.items[seg.index]
-		}
-		return nil
-	}
-	if c := n.Get(seg.name); c != nil {
-		return c
-	}
-	for _, e := range n.entries {
-		if strings.Contains(e.key, "_") && camel(e.key) == seg.name {
-			return e.value
-		}
-	}
-	return nil
 }
 
 // camel turns snake_case into the lowerCamelCase that protobuf's JSON has.
