@@ -4,19 +4,12 @@ package main
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/sundog-mesh/sundog/internal/certtest"
 )
 
 // keyKind is what a certificate's key is.
@@ -35,20 +28,12 @@ type keyPair struct {
 
 // makeCerts makes a self-signed certificate of each kind for 127.0.0.1.
 func makeCerts(dir string) (map[keyKind]keyPair, error) {
-	onCurve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	modular, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
 	pairs := map[keyKind]keyPair{}
 	for _, c := range []struct {
 		kind keyKind
 		name string
 		key  crypto.Signer
-	}{{keyECDSA, "ecdsa", onCurve}, {keyRSA, "rsa", modular}} {
+	}{{keyECDSA, "ecdsa", certtest.ECDSA()}, {keyRSA, "rsa", certtest.RSA()}} {
 		pair, err := writeCert(filepath.Join(dir, c.name), c.key)
 		if err != nil {
 			return nil, fmt.Errorf("making an %s certificate: %w", c.kind, err)
@@ -59,25 +44,12 @@ func makeCerts(dir string) (map[keyKind]keyPair, error) {
 }
 
 func writeCert(base string, key crypto.Signer) (keyPair, error) {
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(7 * 24 * time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
-	if err != nil {
-		return keyPair{}, err
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return keyPair{}, err
-	}
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	template := certtest.Template("localhost", "127.0.0.1")
+	template.NotAfter = time.Now().Add(7 * 24 * time.Hour) // a soak takes long
+	made := certtest.SelfSigned(template, key)
 	pair := keyPair{base + ".crt", base + ".key", base + ".pem"}
-	for file, text := range map[string][]byte{pair.cert: certPEM, pair.key: keyPEM, pair.both: append(certPEM, keyPEM...)} {
-		if err := os.WriteFile(file, text, 0o600); err != nil {
+	for file, text := range map[string]string{pair.cert: made.Cert, pair.key: made.Key, pair.both: made.Cert + made.Key} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return keyPair{}, err
 		}
 	}

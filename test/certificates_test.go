@@ -1,18 +1,11 @@
 package test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
 	"os"
 	"os/exec"
@@ -20,78 +13,35 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/sundog-mesh/sundog/internal/certtest"
 )
 
-// authority issues certificates.
+// authority issues certificates; file is its own.
 type authority struct {
-	t       *testing.T
-	cert    *x509.Certificate
-	key     *ecdsa.PrivateKey
-	pem     []byte
-	file    string
-	serials int64
+	*certtest.CA
+	file string
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{t: t, key: newKey(t), serials: 1}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of the tests"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	must(t, err)
-	a.cert, err = x509.ParseCertificate(der)
-	must(t, err)
-	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	a.file = filepath.Join(t.TempDir(), "ca.pem")
-	write(t, a.file, string(a.pem))
+	a := &authority{certtest.NewCA(), filepath.Join(t.TempDir(), "ca.pem")}
+	write(t, a.file, a.PEM)
 	return a
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	return key
-}
+func (a *authority) issue(names ...string) pair { return pair{a.Issue(names...)} }
 
-// pair is a certificate with its key, both PEM.
-type pair struct {
-	cert, key string
-	leaf      *x509.Certificate
-}
-
-// issue makes a certificate for DNS names, of servers and clients alike.
-func (a *authority) issue(names ...string) pair {
-	a.t.Helper()
-	key := newKey(a.t)
-	a.serials++
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(a.serials), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.cert, key.Public(), a.key)
-	must(a.t, err)
-	leaf, err := x509.ParseCertificate(der)
-	must(a.t, err)
-	k, err := x509.MarshalPKCS8PrivateKey(key)
-	must(a.t, err)
-	return pair{
-		cert: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		key:  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})), leaf: leaf,
-	}
-}
+// pair is a certificate with its key, in the forms that Sundog reads.
+type pair struct{ certtest.Pair }
 
 // secret is the pair as an object of Kubernetes, with the authority ca if that
 // is not nil.
 func (p pair) secret(name string, ca *authority) string {
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
-	out := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\ntype: kubernetes.io/tls\ndata:\n  tls.crt: %s\n  tls.key: %s\n", name, b64(p.cert), b64(p.key))
+	out := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\ntype: kubernetes.io/tls\ndata:\n  tls.crt: %s\n  tls.key: %s\n", name, b64(p.Cert), b64(p.Key))
 	if ca != nil {
-		out += "  ca.crt: " + b64(string(ca.pem)) + "\n"
+		out += "  ca.crt: " + b64(ca.PEM) + "\n"
 	}
 	return out
 }
@@ -100,8 +50,8 @@ func (p pair) secret(name string, ca *authority) string {
 func (p pair) files(t *testing.T, dir, name string) (cert, key string) {
 	t.Helper()
 	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	write(t, cert, p.cert)
-	write(t, key, p.key)
+	write(t, cert, p.Cert)
+	write(t, key, p.Key)
 	return cert, key
 }
 

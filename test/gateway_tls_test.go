@@ -2,7 +2,6 @@ package test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -51,8 +50,7 @@ func (g *gateway) curl(name, path string, more ...string) (out string, code int)
 
 // dial shakes hands with the gateway, asking for the name.
 func (g *gateway) dial(name string) (*tls.Conn, error) {
-	roots := x509.NewCertPool()
-	roots.AddCert(g.ca.cert)
+	roots := g.ca.Pool()
 	return tls.Dial("tcp", g.listener("0.0.0.0_443"), &tls.Config{ServerName: name, RootCAs: roots})
 }
 
@@ -248,7 +246,7 @@ func withoutCert(t *testing.T, h http.Header, p pair) string {
 	}
 	hash, rest, ok := strings.Cut(v[i:], `;Cert="`)
 	cert, rest, ok2 := strings.Cut(rest, `"`)
-	if !ok || !ok2 || hash != "Hash="+sha256Hex(p.leaf.Raw) || cert != urlEncoded(p.cert) {
+	if !ok || !ok2 || hash != "Hash="+sha256Hex(p.Leaf().Raw) || cert != urlEncoded(p.Cert) {
 		t.Errorf("x-forwarded-client-cert is %q", v)
 	}
 	return v[:i] + rest
@@ -267,7 +265,7 @@ func TestCertificateReload(t *testing.T) {
 		"secret.yaml":  shop.secret("shop-tls", nil),
 	})
 	secret := filepath.Join(g.dir, "secret.yaml")
-	now := map[string]int64{"api.example": first.leaf.SerialNumber.Int64(), "shop.example": shop.leaf.SerialNumber.Int64()}
+	now := map[string]int64{"api.example": first.Leaf().SerialNumber.Int64(), "shop.example": shop.Leaf().SerialNumber.Int64()}
 	uses := func(name string, want int64) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%s has the certificate %d", name, want), func() bool { return g.serial(name) == want })
@@ -287,23 +285,23 @@ func TestCertificateReload(t *testing.T) {
 	<-started
 
 	second := ca.issue("api.example")
-	replace(t, keyFile, second.key) // no pair yet
+	replace(t, keyFile, second.Key) // no pair yet
 	g.find(&g.err, `(the new configuration has errors; the running one stays)`)
 	uses("api.example", now["api.example"])
-	replace(t, certFile, second.cert)
-	uses("api.example", second.leaf.SerialNumber.Int64())
+	replace(t, certFile, second.Cert)
+	uses("api.example", second.Leaf().SerialNumber.Int64())
 
 	third := ca.issue("shop.example")
 	replace(t, secret, third.secret("shop-tls", nil))
-	uses("shop.example", third.leaf.SerialNumber.Int64())
+	uses("shop.example", third.Leaf().SerialNumber.Int64())
 
 	before := strings.Count(g.err.String(), "the running one stays")
-	replace(t, certFile, second.cert[:len(second.cert)/2])
+	replace(t, certFile, second.Cert[:len(second.Cert)/2])
 	eventually(t, "the broken certificate is told", func() bool { return strings.Count(g.err.String(), "the running one stays") > before })
 	if !strings.Contains(g.err.String(), certFile) {
 		t.Errorf("stderr does not name %s", certFile)
 	}
-	uses("api.example", second.leaf.SerialNumber.Int64())
+	uses("api.example", second.Leaf().SerialNumber.Int64())
 
 	close(goOn)
 	must(t, <-done)
@@ -363,8 +361,7 @@ func TestProxyProtocol(t *testing.T) {
 	header = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(header, 4711), 443)
 	_, err = conn.Write(header)
 	must(t, err)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	roots := ca.Pool()
 	c := tls.Client(conn, &tls.Config{ServerName: "shop.example", RootCAs: roots})
 	_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
 	must(t, err)

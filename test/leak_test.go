@@ -3,7 +3,6 @@ package test
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -93,8 +92,7 @@ type leakClient struct {
 }
 
 func leakClients(ca *authority) []*leakClient {
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	roots := ca.Pool()
 	var all []*leakClient
 	for _, two := range []bool{false, true} {
 		for _, secure := range []bool{false, true} {

@@ -179,8 +179,8 @@ func TestUpstreamTLSFromTheDocument(t *testing.T) {
 		t.Errorf("nginx saw %q", got)
 	}
 	two := ca.issue("two.example")
-	replace(t, clientKey, two.key)
-	replace(t, clientCert, two.cert)
+	replace(t, clientKey, two.Key)
+	replace(t, clientCert, two.Cert)
 	eventually(t, "the client's new certificate is used", func() bool { return seen() == "CN=two.example bank.example" })
 
 	three := ca.issue("three.example")

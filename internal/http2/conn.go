@@ -43,6 +43,11 @@ type Conn struct {
 	resets bucket // streams that the client has reset
 
 	pings, pongs int
+
+	waits int64 // since when SETTINGS and their acknowledgement are waited for; 0: not yet
+	begun int64 // when the frame or header block began that is not complete; 0: none is
+
+	begunHead bool // and it is, or begins, a head
 }
 
 // ownSettings are what we have announced.
@@ -56,6 +61,7 @@ type ownSettings struct {
 type peerSettings struct {
 	window     int64
 	maxStreams uint32
+	connect    bool // it takes extended CONNECT
 	table      uint32
 	shrunk     bool // its table is to be smaller than we have confirmed
 }
@@ -100,6 +106,9 @@ func newConn(out Output, opt Options, client bool) *Conn {
 		c.peer.maxStreams = defaultMaxStreams // until it says more
 	}
 	c.decoder.Init(tableSize)
+	if opt.ExtendedConnect && !client {
+		c.decoder.AllowConnect()
+	}
 	c.begin()
 	return c
 }
@@ -107,7 +116,7 @@ func newConn(out Output, opt Options, client bool) *Conn {
 // begin writes what a connection starts with (RFC 9113, section 3.4).
 func (c *Conn) begin() {
 	b := make([]byte, 0, 96)
-	settings := make([]byte, 0, 3*settingLength)
+	settings := make([]byte, 0, 4*settingLength)
 	add := func(id uint16, value uint32) {
 		settings = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(settings, id), value)
 	}
@@ -116,6 +125,9 @@ func (c *Conn) begin() {
 		add(settingPush, 0)
 	} else {
 		add(settingMaxStreams, c.opt.MaxStreams)
+	}
+	if c.opt.ExtendedConnect && !c.client {
+		add(settingConnect, 1)
 	}
 	add(settingWindow, c.opt.StreamWindow)
 	add(settingHeaderList, uint32(c.opt.Limits.Bytes))
@@ -160,7 +172,11 @@ func (c *Conn) Feed(in []byte) (used int, err error) {
 			break
 		}
 		used += n
+		if !c.block.open {
+			c.begun = 0
+		}
 	}
+	c.unfinished(in[used:])
 	if c.flushes {
 		c.flushes = false
 		c.Flush()

@@ -226,6 +226,8 @@ func (c *Conn) onResponse(s *Stream, p []byte) *ConnError {
 	switch {
 	case s.headMethod || status == 204 || status == 304:
 		s.left = 0
+	case s.connect && status < 300: // a tunnel has no length
+		s.setFraming(-1, end)
 	case end && length > 0:
 		s.reset(ErrCodeProtocol, "no DATA in spite of Content-Length")
 		return nil

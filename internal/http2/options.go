@@ -33,9 +33,10 @@ type Handler interface {
 // Rejecter is a Handler that also wants to know of the requests that are none,
 // and for which there is no stream.
 type Rejecter interface {
-	// Rejected is called for a malformed request, which is reset (400), or one
-	// whose head exceeds a limit, which is answered (431). Details is Envoy's
-	// %RESPONSE_CODE_DETAILS%.
+	// Rejected is called for a malformed request, which is reset (400), one whose
+	// head exceeds a limit, which is answered (431), and one whose head does not
+	// come to its end in time, which ends the connection (408). Details is
+	// Envoy's %RESPONSE_CODE_DETAILS%.
 	Rejected(status int, details string)
 }
 
@@ -53,11 +54,20 @@ type Options struct {
 	// Limits are those of received heads. They are announced as
 	// SETTINGS_MAX_HEADER_LIST_SIZE.
 	Limits http1.Limits
+	// SettingsTimeout is how long the peer may take to send its SETTINGS and to
+	// acknowledge ours (RFC 9113, section 6.5.3), HeadTimeout how long from the
+	// first byte of a header block, or of any other frame but DATA, to its last.
+	// 0 means for ever. See Deadline.
+	SettingsTimeout, HeadTimeout time.Duration
+	// ExtendedConnect makes a server offer extended CONNECT (RFC 8441). Such a
+	// request has the head of a GET with Upgrade.
+	ExtendedConnect bool
 	// Pool holds what the connections of one goroutine share; nil means that
 	// the connection has one of its own.
 	Pool *Pool
 	// Now tells the time in nanoseconds, monotonic; nil means the real clock.
-	// It is asked only when a peer has used up what it may send at once.
+	// It is asked only when a peer has used up what it may send at once, and
+	// for what has a timeout.
 	Now func() int64
 }
 

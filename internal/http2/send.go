@@ -45,6 +45,18 @@ func (s *Stream) SendHead(h *traffic.Head, f traffic.Framing, end bool) {
 	}
 }
 
+// SendUpgrade begins a client's stream with extended CONNECT (RFC 8441), from the
+// head of a request with Upgrade. It is for servers that take it: see
+// Conn.Settled. An answer 2xx accepts the upgrade: from then on the payload is
+// that of the other protocol, both ways.
+func (s *Stream) SendUpgrade(h *traffic.Head) {
+	if s.closed || s.sentHead || !s.conn.client || !s.start() {
+		return
+	}
+	s.sentHead, s.connect = true, true
+	s.conn.writeBlock(hpack.AppendUpgrade(s.conn.blockBuffer(), h), s.id, false)
+}
+
 // sentLength is hpack's word for the Content-Length of a head.
 func sentLength(h *traffic.Head, f traffic.Framing, request bool) int64 {
 	switch {

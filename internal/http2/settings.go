@@ -32,6 +32,10 @@ func (c *Conn) onSettings(h frameHeader, p []byte) *ConnError {
 	return nil
 }
 
+// Settled reports whether the peer's SETTINGS have come, and whether they allow
+// extended CONNECT (RFC 8441): see Stream.SendUpgrade.
+func (c *Conn) Settled() (yes, connect bool) { return c.settled, c.peer.connect }
+
 // acknowledged takes back what was allowed while the peer could not know our
 // window.
 func (c *Conn) acknowledged() {
@@ -68,6 +72,7 @@ func (c *Conn) set(id uint16, value uint32) *ConnError {
 		if value > 1 {
 			return &ConnError{ErrCodeProtocol, "SETTINGS_ENABLE_CONNECT_PROTOCOL with a value that it cannot have"}
 		}
+		c.peer.connect = value == 1
 	}
 	return nil
 }

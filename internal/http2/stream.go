@@ -30,6 +30,7 @@ type Stream struct {
 	untaken        bool // and was not taken
 	recvEnded      bool
 	headMethod     bool  // the request was HEAD
+	connect        bool  // it was extended CONNECT
 	left           int64 // of Content-Length; -1 unknown
 	in             queue
 	recvWindow     int64

@@ -13,6 +13,13 @@ var ErrFull = errors.New("loop: input buffer full")
 // to it ought to pause: see Conn.Full.
 const HighWater = 64 << 10
 
+// SocketOptions are options of a connection's socket; on Linux only, and where
+// the process may. Zero fields leave the system's defaults.
+type SocketOptions struct {
+	Mark          int // SO_MARK
+	ReceiveBuffer int // SO_RCVBUF, in bytes
+}
+
 // Conn is a stream connection of a loop. Its events resume the task that is
 // bound to it. It borrows buffers from the loop while they hold bytes.
 type Conn struct {

@@ -38,9 +38,10 @@ type Loop struct {
 	heavy      []*Task // each waits for a turn to compute in
 	computing  bool    // off the loop, one of the next
 	compute    []func()
-	idle       []*Task // finished coroutines to be used again
-	all        []*Task // every coroutine there is
-	dirty      []*Conn // with output to be written
+	computer   chan func() // runs them; nil: none yet
+	idle       []*Task     // finished coroutines to be used again
+	all        []*Task     // every coroutine there is
+	dirty      []*Conn     // with output to be written
 	wheel      wheel
 	bufs       buffers
 	panics     atomic.Uint64
@@ -199,6 +200,7 @@ func (l *Loop) flush() {
 }
 
 func (l *Loop) shutdown() {
+	defer l.endCompute() // tasks may compute to the last
 	l.stopped = true
 	l.mu.Lock()
 	l.closed = true

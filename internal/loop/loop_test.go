@@ -130,7 +130,7 @@ func TestConnect(t *testing.T) {
 	l := start(t, loop.Options{})
 	addr := serve(t, l, echo)
 	on(t, l, func(task *loop.Task) {
-		c, err := l.Connect(task, addr, 0)
+		c, err := l.Connect(task, addr, loop.SocketOptions{})
 		if err != nil {
 			t.Error(err)
 			return
@@ -158,7 +158,7 @@ func TestConnectRefused(t *testing.T) {
 	_ = ln.Close()
 	l := start(t, loop.Options{})
 	on(t, l, func(task *loop.Task) {
-		c, err := l.Connect(task, addr, 0)
+		c, err := l.Connect(task, addr, loop.SocketOptions{})
 		if err != nil {
 			return // refused at once is right, too
 		}
@@ -192,7 +192,7 @@ func TestRestTellsOfTheEnd(t *testing.T) {
 	})
 	h := idle{make(chan struct{})}
 	on(t, l, func(task *loop.Task) {
-		c, err := l.Connect(task, addr, 0)
+		c, err := l.Connect(task, addr, loop.SocketOptions{})
 		if err != nil {
 			t.Error(err)
 			return

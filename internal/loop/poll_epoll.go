@@ -230,16 +230,18 @@ func (s *sock) closeWrite() { _ = unix.Shutdown(s.fd, unix.SHUT_WR) }
 
 // Connect begins to connect to addr; the events of the connection resume t.
 // Whether it is connected, Connected tells. Output may be written at once.
-// Mark, if not 0 and where the process may, is set as the socket's SO_MARK.
-func (l *Loop) Connect(t *Task, addr netip.AddrPort, mark int) (*Conn, error) {
+func (l *Loop) Connect(t *Task, addr netip.AddrPort, opt SocketOptions) (*Conn, error) {
 	family, sa := sockaddr(addr)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if mark != 0 {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark)
+	if opt.Mark != 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, opt.Mark)
+	}
+	if opt.ReceiveBuffer != 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, opt.ReceiveBuffer)
 	}
 	c := &Conn{loop: l, task: t, remote: addr, sock: sock{fd: fd, connecting: true}}
 	if err := unix.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {

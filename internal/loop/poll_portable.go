@@ -165,8 +165,7 @@ func (s *sock) closeWrite() {
 
 // Connect begins to connect to addr; the events of the connection resume t.
 // Whether it is connected, Connected tells. Output may be written at once.
-// Mark is for Linux.
-func (l *Loop) Connect(t *Task, addr netip.AddrPort, _ int) (*Conn, error) {
+func (l *Loop) Connect(t *Task, addr netip.AddrPort, _ SocketOptions) (*Conn, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Conn{loop: l, task: t, remote: addr, sock: sock{connecting: true, cancel: cancel}}
 	l.conns[c] = struct{}{}

@@ -200,7 +200,8 @@ func (l *Loop) nextHeavy() {
 
 // Compute is Offload for what takes long but does not wait: of one loop only
 // one such f runs at a time, the others follow in order. So the loops, as many
-// as there are processors, never have more of them under way than that.
+// as there are processors, never have more of them under way than that. On
+// Linux they run on a thread that gives way to the loops' (see computer).
 func (t *Task) Compute(f func()) error {
 	l, done := t.loop, false
 	l.compute = append(l.compute, func() {
@@ -224,10 +225,21 @@ func (t *Task) Compute(f func()) error {
 
 func (l *Loop) nextCompute() {
 	l.computing = len(l.compute) > 0
-	if l.computing {
-		f := l.compute[0]
-		l.compute[0] = nil
-		l.compute = l.compute[1:]
-		go f()
+	if !l.computing {
+		return
+	}
+	if l.computer == nil {
+		l.computer = make(chan func(), 1) // has room: only one is under way
+		go computer(l.computer)
+	}
+	l.computer <- l.compute[0]
+	l.compute[0] = nil
+	l.compute = l.compute[1:]
+}
+
+// endCompute lets the computer end after what it has begun.
+func (l *Loop) endCompute() {
+	if l.computer != nil {
+		close(l.computer)
 	}
 }

@@ -218,7 +218,7 @@ func TestFailedLayer(t *testing.T) {
 	addr := serve(t, l, echo)
 	broken := errors.New("told by a test")
 	on(t, l, func(task *loop.Task) {
-		c, err := l.Connect(task, addr, 0)
+		c, err := l.Connect(task, addr, loop.SocketOptions{})
 		if err != nil {
 			t.Error(err)
 			return
@@ -250,7 +250,7 @@ func TestPanicInALayerEndsOneConnection(t *testing.T) {
 	h := idle{make(chan struct{})}
 	on(t, l, func(task *loop.Task) {
 		for _, rests := range []bool{false, true} {
-			c, err := l.Connect(task, addr, 0)
+			c, err := l.Connect(task, addr, loop.SocketOptions{})
 			if err != nil {
 				t.Error(err)
 				return

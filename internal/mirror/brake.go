@@ -3,14 +3,12 @@ package mirror
 import (
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -39,6 +37,7 @@ type Brake struct {
 	control uint64        // numbers from here on are kept unmirrored; 0 none
 	idle    bool          // the shares are 0: there is nothing to compare
 	route   string        // its key in the ledger
+	limits  BrakeLimits
 
 	// The rest is guarded by Brakes.mu.
 	ladder ladder
@@ -58,7 +57,6 @@ func (r *Brake) long() *block { return &r.blocks[len(r.blocks)-1] }
 // requests are sure to take longer than the limit allows it halves the share
 // in force. Its methods are for goroutines other than the loops'.
 type Brakes struct {
-	limits BrakeLimits
 	logger *slog.Logger
 
 	mu       sync.Mutex
@@ -72,29 +70,28 @@ type Brakes struct {
 
 // NewBrakes makes the brakes of a proxy; all are released. A nil logger is
 // slog.DiscardHandler's.
-func NewBrakes(limits BrakeLimits, logger *slog.Logger) *Brakes {
+func NewBrakes(logger *slog.Logger) *Brakes {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Brakes{limits: limits, logger: logger, routes: map[string][]*Brake{}, keys: map[string]*Brake{}}
+	return &Brakes{logger: logger, routes: map[string][]*Brake{}, keys: map[string]*Brake{}}
 }
 
-// Of returns the brake of a route. It lasts through reloads for as long as the
-// route's mirrors and their shares stay as they are: with other shares, slow
-// requests of before would be compared with quick ones of after.
-func (b *Brakes) Of(routeKey string, mirrors []route.Mirror) *Brake {
+// Of returns the brake of a route with these mirrors. It lasts through reloads
+// for as long as they, their shares and the limits stay as they are: with other
+// shares, slow requests of before would be compared with quick ones of after.
+func (b *Brakes) Of(routeKey string, mirrors []*Policy, limits BrakeLimits) *Brake {
 	var key strings.Builder
-	key.WriteString(routeKey)
-	for i := range mirrors {
-		m := &mirrors[i]
-		fmt.Fprintf(&key, "\x00%s\x00%d/%d", m.Name, m.Numerator, m.Denominator)
+	fmt.Fprintf(&key, "%s\x00%v", routeKey, limits)
+	for _, p := range mirrors {
+		fmt.Fprintf(&key, "\x00%s\x00%v", p.Mirror.Name, p.Share)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.keys[key.String()]
 	if r == nil {
-		r = &Brake{route: routeKey, control: controlFrom(b.limits.ControlShare), blocks: newBlocks()}
-		r.idle = !slices.ContainsFunc(mirrors, func(m route.Mirror) bool { return m.Numerator > 0 })
+		r = &Brake{route: routeKey, limits: limits, control: controlFrom(limits.ControlShare), blocks: newBlocks()}
+		r.idle = !slices.ContainsFunc(mirrors, func(p *Policy) bool { return p.Share.Numerator > 0 })
 		b.keys[key.String()] = r
 		b.routes[routeKey] = append(b.routes[routeKey], r)
 		b.apply(r, b.ticked)
@@ -140,30 +137,28 @@ func controlFrom(c float64) uint64 {
 	return -(part << 11)
 }
 
-// Samples reports whether the request with this number is copied: whether it
-// lies below the share in force, and outside of the control share.
-func (p *Policy) Samples(number uint64) bool {
+// Copies is how many copies of the request with this number are sent: as the
+// share in force says, and none in the control share.
+func (p *Policy) Copies(number uint64) int {
+	share := p.Share
 	if b := p.Brake; b != nil {
 		if b.control != 0 && number >= b.control {
-			return false
+			return 0
 		}
-		// To halve the share is to double the number.
-		if n := b.notch.Load(); n != 0 {
-			if n >= shut || bits.Len64(number) > 64-int(n) {
-				return false
-			}
-			number <<= n
+		n := b.notch.Load()
+		if n >= shut {
+			return 0
 		}
+		share.Denominator <<= n
 	}
-	return Copies(number, uint64(p.Mirror.Numerator), p.Mirror.Denominator) > 0
+	return share.Copies(number)
 }
 
-// LeftOut is the outcome of a request that Samples has left out: Control if
+// LeftOut is the outcome of a request of which no copy is sent: Control if
 // its number is in the control share and below the share asked for, else
 // NotSampled.
 func (p *Policy) LeftOut(number uint64) traffic.Outcome {
-	if b := p.Brake; b != nil && b.control != 0 && number >= b.control &&
-		Copies(number, uint64(p.Mirror.Numerator), p.Mirror.Denominator) > 0 {
+	if b := p.Brake; b != nil && b.control != 0 && number >= b.control && p.Share.Copies(number) > 0 {
 		return traffic.Control
 	}
 	return traffic.NotSampled

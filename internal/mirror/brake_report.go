@@ -71,11 +71,17 @@ func (b *Brakes) Report(rep *Report) {
 		}
 		for j := range rep.Routes[i].Mirrors {
 			if m := &rep.Routes[i].Mirrors[j]; m.Share > 0 {
-				m.InForce = min(m.Share*factor(tightest.notch.Load()), 1-b.limits.ControlShare)
+				m.InForce = left(m.Share*factor(tightest.notch.Load()), tightest.limits.ControlShare)
 				m.Brake = b.reportOf(tightest)
 			}
 		}
 	}
+}
+
+// left is what the control share leaves of a share.
+func left(share, control float64) float64 {
+	whole, part := math.Modf(share)
+	return whole*(1-control) + min(part, 1-control)
 }
 
 func (b *Brakes) reportOf(r *Brake) *BrakeReport {

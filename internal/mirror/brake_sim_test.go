@@ -69,12 +69,17 @@ type road struct {
 }
 
 func newRoad(t testing.TB, seed uint64, percent uint32, limits mirror.BrakeLimits, plain latency) *road {
-	m := []route.Mirror{{Name: "shadow", Numerator: percent, Denominator: 100}}
 	s := &road{t: t, rand: rand.New(rand.NewPCG(seed, 1)), plain: plain}
-	s.brakes = mirror.NewBrakes(limits, slog.New(slog.NewTextHandler(&s.log, nil)))
-	s.brake = s.brakes.Of("route", m)
-	s.policy = &mirror.Policy{Mirror: &m[0], Brake: s.brake}
+	s.brakes = mirror.NewBrakes(slog.New(slog.NewTextHandler(&s.log, nil)))
+	s.policy = to("shadow", uint64(percent))
+	s.brake = s.brakes.Of("route", []*mirror.Policy{s.policy}, limits)
+	s.policy.Brake = s.brake
 	return s
+}
+
+// to is a mirror of so many percent.
+func to(name string, percent uint64) *mirror.Policy {
+	return &mirror.Policy{Mirror: &route.Mirror{Name: name}, Share: share(percent, 100)}
 }
 
 func times(factor float64) func(*rand.Rand, time.Duration) time.Duration {
@@ -85,7 +90,7 @@ func times(factor float64) func(*rand.Rand, time.Duration) time.Duration {
 func (s *road) second(n int) {
 	for range n {
 		d := s.plain(s.rand)
-		mirrored := s.policy.Samples(s.rand.Uint64())
+		mirrored := s.policy.Copies(s.rand.Uint64()) > 0
 		if mirrored && s.cost != nil {
 			d = s.cost(s.rand, d)
 		}
@@ -112,7 +117,7 @@ func (s *road) until(n int, factor float64, limit int) int {
 }
 
 func (s *road) report() mirror.MirrorReport {
-	rep := mirror.Report{Routes: []mirror.RouteReport{{Route: "route", Mirrors: []mirror.MirrorReport{{Cluster: "shadow", Share: s.policy.Mirror.Share()}}}}}
+	rep := mirror.Report{Routes: []mirror.RouteReport{{Route: "route", Mirrors: []mirror.MirrorReport{{Cluster: "shadow", Share: s.policy.Share.Fraction()}}}}}
 	s.brakes.Report(&rep)
 	return rep.Routes[0].Mirrors[0]
 }
@@ -242,7 +247,7 @@ func TestBrakeReleases(t *testing.T) {
 		s := newRoad(t, 1, 50, limit, lognormal(5*time.Millisecond, 0.5))
 		s.cost = times(2)
 		s.until(500, 0, 200)
-		if r := s.report(); r.InForce != 0 || s.policy.Samples(0) {
+		if r := s.report(); r.InForce != 0 || s.policy.Copies(0) > 0 {
 			t.Errorf("with the brake down: %+v", r)
 		}
 		s.cost = nil
@@ -349,7 +354,7 @@ func TestSmallCostsAreLeft(t *testing.T) {
 func TestRunTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newRoad(t, 1, 50, limit, lognormal(time.Millisecond, 0.1))
-		unused, visits := mirror.NewBrakes(limit, nil), 0
+		unused, visits := mirror.NewBrakes(nil), 0
 		for i := range 1000 {
 			s.meter.Observe(s.brake, i%2 == 0, 5*time.Millisecond)
 		}
@@ -388,7 +393,7 @@ func TestPressure(t *testing.T) {
 		s.until(10, 1, 80)
 
 		s.brakes.Press(mirror.Pressure{Cause: "memory", Stop: true})
-		if s.policy.Samples(0) {
+		if s.policy.Copies(0) > 0 {
 			t.Error("mirroring has not stopped at once")
 		}
 		rep := mirror.Report{}

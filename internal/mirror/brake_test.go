@@ -13,7 +13,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sundog-mesh/sundog/internal/mirror"
-	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -39,7 +38,7 @@ func TestControlShare(t *testing.T) {
 		for range n {
 			number := s.rand.Uint64()
 			switch {
-			case s.policy.Samples(number):
+			case s.policy.Copies(number) > 0:
 				copied++
 			case s.policy.LeftOut(number) == traffic.Control:
 				control++
@@ -57,15 +56,15 @@ func TestControlShare(t *testing.T) {
 // it does.
 func TestSharesInForceNest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		share := uint32(rapid.IntRange(0, 100).Draw(t, "percent"))
+		percent := uint64(rapid.IntRange(0, 100).Draw(t, "percent"))
 		control := rapid.Float64Range(0, 0.5).Draw(t, "control")
-		m := []route.Mirror{{Name: "s", Numerator: share, Denominator: 100}}
-		b := mirror.NewBrakes(mirror.BrakeLimits{ControlShare: control}, nil)
-		p := &mirror.Policy{Mirror: &m[0], Brake: b.Of("r", m)}
+		b := mirror.NewBrakes(nil)
+		p := to("s", percent)
+		p.Brake = b.Of("r", []*mirror.Policy{p}, mirror.BrakeLimits{ControlShare: control})
 		number := rapid.Uint64().Draw(t, "number")
 		was, outcome := true, p.LeftOut(number)
 		for range 7 {
-			now := p.Samples(number)
+			now := p.Copies(number) > 0
 			if now && !was {
 				t.Fatalf("number %d is sampled at a smaller share alone", number)
 			}
@@ -88,20 +87,22 @@ func TestSharesInForceNest(t *testing.T) {
 // TestBrakesLastThroughReloads wants one brake for a route while its shares
 // stay as they are.
 func TestBrakesLastThroughReloads(t *testing.T) {
-	b := mirror.NewBrakes(limit, nil)
-	half := []route.Mirror{{Name: "s", Numerator: 50, Denominator: 100}}
-	tenth := []route.Mirror{{Name: "s", Numerator: 10, Denominator: 100}}
-	first := b.Of("r", half)
-	if b.Of("r", half) != first || b.Of("q", half) == first || b.Of("r", tenth) == first {
+	b := mirror.NewBrakes(nil)
+	half, tenth := []*mirror.Policy{to("s", 50)}, []*mirror.Policy{to("s", 10)}
+	first := b.Of("r", half, limit)
+	other := limit
+	other.Ratio++
+	if b.Of("r", half, limit) != first || b.Of("q", half, limit) == first || b.Of("r", tenth, limit) == first || b.Of("r", half, other) == first {
 		t.Error("brakes are mixed up")
 	}
 	b.Press(mirror.Pressure{Cause: "memory", Stop: true})
-	fresh := &mirror.Policy{Mirror: &half[0], Brake: b.Of("new", half)}
-	if fresh.Samples(0) {
+	fresh := to("s", 50)
+	fresh.Brake = b.Of("new", half, limit)
+	if fresh.Copies(0) > 0 {
 		t.Error("a route that comes under pressure is mirrored")
 	}
 	b.Keep([][]*mirror.Policy{{{Brake: first}}})
-	if b.Of("r", half) != first || b.Of("new", half) == fresh.Brake {
+	if b.Of("r", half, limit) != first || b.Of("new", half, limit) == fresh.Brake {
 		t.Error("Keep keeps what is not used, or the other way round")
 	}
 }
@@ -183,7 +184,7 @@ func BenchmarkSamples(b *testing.B) {
 			}
 			n := 0
 			for i := range b.N {
-				if s.policy.Samples(uint64(i) << 40) {
+				if s.policy.Copies(uint64(i)<<40) > 0 {
 					n++
 				}
 			}
@@ -194,11 +195,11 @@ func BenchmarkSamples(b *testing.B) {
 // BenchmarkTick is a second of 10,000 busy routes.
 func BenchmarkTick(b *testing.B) {
 	const routes = 10_000
-	brakes := mirror.NewBrakes(limit, nil)
-	m := []route.Mirror{{Name: "shadow", Numerator: 50, Denominator: 100}}
+	brakes := mirror.NewBrakes(nil)
+	m := []*mirror.Policy{to("shadow", 50)}
 	var all []*mirror.Brake
 	for i := range routes {
-		all = append(all, brakes.Of(fmt.Sprint(i), m))
+		all = append(all, brakes.Of(fmt.Sprint(i), m, limit))
 	}
 	var meter mirror.Meter
 	r, plain := rand.New(rand.NewPCG(1, 2)), lognormal(5*time.Millisecond, 0.5)

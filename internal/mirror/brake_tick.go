@@ -92,7 +92,7 @@ func (b *Brakes) judge(r *Brake, now time.Time) {
 	}
 	// While the process' own brake holds more, there is nothing to be seen.
 	if r.ladder.notch > b.process.notch && r.ladder.mayUp(now) {
-		if weak := r.long().compare(now, shownZ); weak.costs(b.limits.Ratio) == "" {
+		if weak := r.long().compare(now, shownZ); weak.costs(r.limits.Ratio) == "" {
 			r.ladder.up(now)
 			b.apply(r, now)
 			b.logger.Info("mirroring steps up", "route", r.route, "factor", factor(r.ladder.notch))
@@ -107,15 +107,15 @@ func (b *Brakes) look(r *Brake, k *block, now time.Time) bool {
 	if k == r.long() {
 		r.last = shown
 	}
-	if cause := shown.costs(b.limits.Ratio); cause != "" { // else it is not sure, either
+	if cause := shown.costs(r.limits.Ratio); cause != "" { // else it is not sure, either
 		sure := k.compare(now, sureZ)
-		if cause = sure.costs(b.limits.Ratio); cause != "" {
+		if cause = sure.costs(r.limits.Ratio); cause != "" {
 			r.last = shown
 			b.brake(r, now, cause, &sure)
 			return false
 		}
 	}
-	if k.smaller() >= manyRequests || shown.harmless(b.limits.Ratio) || now.Sub(k.began) >= k.length {
+	if k.smaller() >= manyRequests || shown.harmless(r.limits.Ratio) || now.Sub(k.began) >= k.length {
 		k.restart(now)
 	}
 	return true
@@ -136,7 +136,7 @@ func (b *Brakes) brake(r *Brake, now time.Time, cause string, sure *Comparison) 
 		least, mirrored, control = sure.P50.Low, r.last.Mirrored.P50.Value, r.last.Control.P50.Value
 	}
 	b.logger.Warn("mirroring steps down: mirrored requests are slower", "route", r.route, "factor", factor(r.ladder.notch),
-		"percentile", cause, "mirrored", mirrored.String(), "unmirrored", control.String(), "ratio_at_least", math.Floor(least*100)/100, "limit", b.limits.Ratio)
+		"percentile", cause, "mirrored", mirrored.String(), "unmirrored", control.String(), "ratio_at_least", math.Floor(least*100)/100, "limit", r.limits.Ratio)
 }
 
 // Pressure is how near the process is to its limits.

@@ -17,7 +17,10 @@ type Request struct {
 	Head     *traffic.Head // as the primary got it
 	Framing  traffic.Framing
 	Context  *route.Context
+	Cluster  *upstream.Cluster // nil when there is none of that name
 	Balancer *upstream.Balancer
+	// Further says that the request has another copy for the same mirror.
+	Further bool
 	// Answer is filled in where it is not nil, and then Observer is told.
 	Answer   *traffic.Answer
 	Observer Observer
@@ -39,7 +42,8 @@ type Copy struct {
 	ended   bool            // the whole request was handed over
 	turn    turn            // in side.readers
 	settled bool
-	held    int64 // bytes that count in the budget
+	held    int64     // bytes that count in the budget
+	whole   *gathered // the request, until its body can be redacted; nil: it is sent as it comes
 	began   loop.Time
 	started loop.Time // of the phase that the deadline is for
 
@@ -56,26 +60,26 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	c.policy, c.row, c.req = p, row, r
 	c.began = s.loop.Now()
 	c.started = c.began
-	row.Count(traffic.InFlight)
+	row.begin(r.Further)
 	s.live++
 	if r.Answer != nil {
-		r.Answer.Cluster = p.Mirror.Name
+		r.Answer.Cluster, r.Answer.Role = p.Mirror.Name, p.Role
 	}
 	if n := p.Budget.requests.Add(1); n > int64(p.Limits.MaxRequests) {
 		return c.refuse(traffic.DroppedBudget)
 	}
 	var e *upstream.Endpoint
-	if p.Cluster != nil {
-		e = r.Balancer.Pick(p.Cluster, s.pool.Active(), upstream.Choice{Now: s.loop.Wall(s.loop.Now())})
+	if r.Cluster != nil {
+		e = r.Balancer.Pick(r.Cluster, s.pool.Active(), upstream.Choice{Now: s.loop.Wall(s.loop.Now())})
 	}
 	if e == nil {
 		return c.refuse(traffic.NoEndpoint)
 	}
-	if s.loop.Now() < s.pool.Host(p.Cluster, e).NotBefore {
+	if s.loop.Now() < s.pool.Host(r.Cluster, e).NotBefore {
 		return c.refuse(traffic.ConnectFailed)
 	}
 	c.task = s.loop.Go(c)
-	stream, err := s.pool.Get(c.task, p.Cluster, e, upstream.Use{HTTP2: r.Head.HTTP2, Authority: r.Head.Authority(), Hostname: e.Hostname})
+	stream, err := s.pool.Get(c.task, r.Cluster, e, upstream.Use{HTTP2: r.Head.HTTP2, Authority: r.Head.Authority(), Hostname: e.Hostname})
 	if err != nil {
 		c.outcome, c.fed = traffic.ConnectFailed, true
 		return nil
@@ -86,8 +90,12 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 		r.Answer.Upstream = e.Addr
 		r.Answer.Authority = string(s.head.Authority())
 	}
-	stream.Send(&s.head, r.Framing)
 	c.empty = r.Framing.Empty()
+	if p.Redactor != nil && !c.empty && p.Redactor.NeedsBody(&s.head) {
+		c.gather()
+	} else {
+		stream.Send(&s.head, r.Framing)
+	}
 	c.hold()
 	if c.outcome != traffic.InFlight { // the budget is full
 		c.fed = true
@@ -120,6 +128,11 @@ func (c *Copy) Body(p []byte) {
 	if c.fed || c.outcome != traffic.InFlight || len(p) == 0 {
 		return
 	}
+	if c.whole != nil {
+		c.take(p)
+		c.hold()
+		return
+	}
 	c.stream.Write(p)
 	if c.behind() && !c.stream.Drained() && c.behind() {
 		c.giveUp(c.behindBecause())
@@ -142,8 +155,11 @@ func (c *Copy) behindBecause() traffic.Outcome {
 // End says that the request is complete. The copy goes on by itself.
 func (c *Copy) End(trailers *traffic.Head) {
 	if !c.fed && c.outcome == traffic.InFlight {
-		if !c.empty {
-			c.stream.End(trailers)
+		switch {
+		case c.whole != nil:
+			c.whole.keep(c.side.redactTrailers(c.policy, trailers))
+		case !c.empty:
+			c.stream.End(c.side.redactTrailers(c.policy, trailers))
 		}
 		c.ended, c.started = true, c.side.loop.Now()
 		c.hold()
@@ -170,7 +186,7 @@ func (c *Copy) letGo() {
 // giveUp resets the connection, so that what the shadow got can never pass for
 // a complete request, and leaves the rest to the copy's task.
 func (c *Copy) giveUp(o traffic.Outcome) {
-	c.outcome = o
+	c.outcome, c.whole = o, nil
 	c.drop(true)
 	c.task.Wake()
 }
@@ -187,6 +203,9 @@ func (c *Copy) hold() {
 	now := int64(0)
 	if c.stream != nil {
 		now = int64(c.stream.Pending())
+	}
+	if c.whole != nil {
+		now += int64(len(c.whole.body))
 	}
 	if now == c.held {
 		return
@@ -212,6 +231,14 @@ func (c *Copy) Run(t *loop.Task) {
 func (c *Copy) await(t *loop.Task) {
 	connecting := true
 	for c.outcome == traffic.InFlight {
+		if c.whole != nil { // nothing was sent
+			if c.ended {
+				c.sendWhole(t)
+			} else if t.Park() != nil {
+				c.outcome = traffic.Reset
+			}
+			continue
+		}
 		if connecting {
 			ok, err := c.stream.Connected()
 			if err != nil {
@@ -244,7 +271,7 @@ func (c *Copy) await(t *loop.Task) {
 func (c *Copy) arm(t *loop.Task, connecting bool) {
 	switch {
 	case connecting:
-		t.SetDeadline(c.started + loop.Time(min(c.policy.Limits.Timeout, c.policy.Cluster.ConnectTimeout)))
+		t.SetDeadline(c.started + loop.Time(min(c.policy.Limits.Timeout, c.req.Cluster.ConnectTimeout)))
 	case !c.ended:
 		t.SetDeadline(0)
 	default:
@@ -270,14 +297,15 @@ func (c *Copy) read() bool {
 	if !c.side.readers.enter(c) {
 		return false
 	}
-	for range perTurn {
-		over, more := c.step()
-		if over || !more {
+	before, more := c.answerN, true
+	for i := 0; i < perTurn && more; i++ {
+		var over bool
+		if over, more = c.step(); over {
 			c.side.readers.leave(c)
-			return over
+			return true
 		}
 	}
-	c.side.readers.next(c)
+	c.side.readers.next(c, int(c.answerN-before), more)
 	return false
 }
 
@@ -311,12 +339,19 @@ func (c *Copy) step() (over, more bool) {
 	}
 	data, done, err := c.stream.Next()
 	c.answerN += int64(len(data))
+	a := c.req.Answer
+	if a != nil {
+		a.Body.Append(data)
+	}
 	if err != nil {
 		c.broken()
 		return true, false
 	}
 	c.stream.Advance()
 	if done {
+		if a != nil {
+			a.KeepTrailers(c.stream.Trailers())
+		}
 		return c.finish(), false
 	}
 	return false, len(data) > 0
@@ -363,7 +398,7 @@ func (c *Copy) settle() {
 	c.drop(true)
 	c.hold()
 	c.policy.Budget.requests.Add(-1)
-	c.row.Settle(c.outcome)
+	c.row.settle(c.outcome, c.req.Further)
 	c.side.live--
 	c.settled = true
 	if a := c.req.Answer; a != nil {

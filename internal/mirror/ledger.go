@@ -20,9 +20,11 @@ type RouteRow struct {
 }
 
 // Row is the account of one mirror policy of a route on one loop: requests by
-// outcome. Their sum is the route's Forwarded.
+// outcome. Their sum is the route's Forwarded. A share above 1 sends more
+// copies of a request; those beside the first are counted apart.
 type Row struct {
 	Outcomes [traffic.NumOutcomes]uint64
+	Further  [traffic.NumOutcomes]uint64
 
 	share   float64
 	retired bool   // the policy is not in the configuration
@@ -117,6 +119,24 @@ func (m *Row) Settle(o traffic.Outcome) {
 	m.Outcomes[o]++
 }
 
+// begin and settle do the same for a copy, which may be a further one.
+func (m *Row) begin(further bool) {
+	if further {
+		m.Further[traffic.InFlight]++
+		return
+	}
+	m.Count(traffic.InFlight)
+}
+
+func (m *Row) settle(o traffic.Outcome, further bool) {
+	if further {
+		m.Further[traffic.InFlight]--
+		m.Further[o]++
+		return
+	}
+	m.Settle(o)
+}
+
 // Merge adds the books of several loops up. Each must be read on its loop, or
 // at rest: see Ledger.Clone.
 func Merge(books []*Ledger) Report {
@@ -153,6 +173,7 @@ func (m *Row) add(r *RouteRow, o *Row) {
 	m.share = max(m.share, o.share)
 	for i, n := range o.Outcomes {
 		m.Outcomes[i] += n
+		m.Further[i] += o.Further[i]
 	}
 	m.Outcomes[traffic.NotSampled] += o.absent(r)
 }
@@ -165,17 +186,25 @@ func (l *Ledger) report() Report {
 		rr := RouteReport{Route: key, Forwarded: r.Forwarded, Mirrors: []MirrorReport{}}
 		for _, cluster := range slices.Sorted(maps.Keys(r.mirrors)) {
 			m := r.mirrors[cluster]
-			mr := MirrorReport{Cluster: cluster, Share: m.share, InForce: m.share, Outcomes: map[string]uint64{}}
-			for o, n := range m.Outcomes {
-				if n > 0 {
-					mr.Outcomes[traffic.Outcome(o).String()] = n
-				}
+			mr := MirrorReport{Cluster: cluster, Share: m.share, InForce: m.share, Outcomes: byName(m.Outcomes)}
+			if m.Further != ([traffic.NumOutcomes]uint64{}) {
+				mr.Further = byName(m.Further)
 			}
 			rr.Mirrors = append(rr.Mirrors, mr)
 		}
 		rep.Routes = append(rep.Routes, rr)
 	}
 	return rep
+}
+
+func byName(counts [traffic.NumOutcomes]uint64) map[string]uint64 {
+	all := map[string]uint64{}
+	for o, n := range counts {
+		if n > 0 {
+			all[traffic.Outcome(o).String()] = n
+		}
+	}
+	return all
 }
 
 // Clone copies the book, to be read elsewhere.

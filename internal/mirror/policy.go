@@ -1,10 +1,13 @@
 package mirror
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 
+	"github.com/sundog-mesh/sundog/internal/redact"
 	"github.com/sundog-mesh/sundog/internal/route"
+	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
 
@@ -19,19 +22,15 @@ type Limits struct {
 
 // WithDefaults fills the zero fields.
 func (l Limits) WithDefaults() Limits {
-	if l.Timeout <= 0 {
-		l.Timeout = 15 * time.Second
+	return l.Or(Limits{Timeout: 15 * time.Second, Buffer: 1 << 20, MaxRequests: 1024, MaxBytes: 64 << 20})
+}
+
+// Or fills the zero fields with those of others.
+func (l Limits) Or(others Limits) Limits {
+	return Limits{
+		Timeout: cmp.Or(l.Timeout, others.Timeout), Buffer: cmp.Or(l.Buffer, others.Buffer),
+		MaxRequests: cmp.Or(l.MaxRequests, others.MaxRequests), MaxBytes: cmp.Or(l.MaxBytes, others.MaxBytes),
 	}
-	if l.Buffer <= 0 {
-		l.Buffer = 1 << 20
-	}
-	if l.MaxRequests <= 0 {
-		l.MaxRequests = 1024
-	}
-	if l.MaxBytes <= 0 {
-		l.MaxBytes = 64 << 20
-	}
-	return l
 }
 
 // Budget counts what the copies of one mirror take, on all loops together. It
@@ -43,9 +42,13 @@ func (b *Budget) InUse() (requests, bytes int64) { return b.requests.Load(), b.b
 
 // Policy is a compiled mirror policy of one route.
 type Policy struct {
-	Mirror  *route.Mirror
-	Cluster *upstream.Cluster // nil when there is none of that name
-	Limits  Limits
-	Budget  *Budget
-	Brake   *Brake // of the route; nil: always released
+	Mirror   *route.Mirror
+	Role     traffic.Role
+	Share    Share
+	Cluster  *upstream.Cluster // nil when there is none of that name, and where the primary is asked again
+	Limits   Limits
+	Budget   *Budget
+	Brake    *Brake           // of the route; nil: always released
+	Redactor *redact.Redactor // of what a shadow must not see; nil: nothing
+	Rate     *Rate            // at which the primary is asked again; nil: no bound
 }

@@ -32,6 +32,9 @@ type MirrorReport struct {
 	// Outcomes counts requests by the outcome's name; outcomes that have not
 	// occurred are left out.
 	Outcomes map[string]uint64 `json:"outcomes"`
+	// Further counts, in the same way, the copies beside the first of a request
+	// that a share above 1 sends; nil until there are some.
+	Further map[string]uint64 `json:"further_copies,omitempty"`
 	// Brake is that of the mirror's route; nil until there is something to tell.
 	Brake *BrakeReport `json:"brake,omitempty"`
 }

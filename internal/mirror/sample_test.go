@@ -10,6 +10,10 @@ import (
 	"github.com/sundog-mesh/sundog/internal/mirror"
 )
 
+func share(numerator, denominator uint64) mirror.Share {
+	return mirror.Share{Numerator: numerator, Denominator: denominator}
+}
+
 // TestCopiesNest wants a request that a share takes to be taken by every
 // larger share, whatever the denominators.
 func TestCopiesNest(t *testing.T) {
@@ -18,7 +22,7 @@ func TestCopiesNest(t *testing.T) {
 		number := rapid.Uint64().Draw(t, "number")
 		d1, d2 := denominators.Draw(t, "d1"), denominators.Draw(t, "d2")
 		n1, n2 := rapid.Uint64Range(0, 3*d1).Draw(t, "n1"), rapid.Uint64Range(0, 3*d2).Draw(t, "n2")
-		c1, c2 := mirror.Copies(number, n1, d1), mirror.Copies(number, n2, d2)
+		c1, c2 := share(n1, d1).Copies(number), share(n2, d2).Copies(number)
 		if n1*d2 <= n2*d1 && c1 > c2 {
 			t.Fatalf("%d/%d gives %d copies, %d/%d gives %d", n1, d1, c1, n2, d2, c2)
 		}
@@ -44,8 +48,8 @@ func TestCopiesAtTheEdges(t *testing.T) {
 		{math.MaxUint64 / 2, 50, 100, 1},
 		{math.MaxUint64/2 + 1, 50, 100, 0},
 	} {
-		if got := mirror.Copies(tt.number, tt.numerator, tt.denominator); got != tt.want {
-			t.Errorf("Copies(%d, %d, %d) = %d, want %d", tt.number, tt.numerator, tt.denominator, got, tt.want)
+		if got := share(tt.numerator, tt.denominator).Copies(tt.number); got != tt.want {
+			t.Errorf("share %d/%d of number %d gives %d copies, want %d", tt.numerator, tt.denominator, tt.number, got, tt.want)
 		}
 	}
 }
@@ -58,7 +62,7 @@ func TestFrequencies(t *testing.T) {
 	for _, percent := range []uint64{1, 10, 50, 99} {
 		copies := 0
 		for i := range n {
-			copies += mirror.Copies(s.Number(fmt.Appendf(nil, "request-%d", i)), percent, 100)
+			copies += share(percent, 100).Copies(s.Number(fmt.Appendf(nil, "request-%d", i)))
 		}
 		p := float64(percent) / 100
 		if want := p * n; math.Abs(float64(copies)-want) > 5*math.Sqrt(n*p*(1-p)) {
@@ -73,7 +77,7 @@ func TestSamplersDiffer(t *testing.T) {
 	both, n := 0, 10_000
 	for i := range n {
 		id := fmt.Appendf(nil, "%d", i)
-		if mirror.Copies(a.Number(id), 50, 100)+mirror.Copies(b.Number(id), 50, 100) == 2 {
+		if share(50, 100).Copies(a.Number(id))+share(50, 100).Copies(b.Number(id)) == 2 {
 			both++
 		}
 		if first := a.Number(id); first != a.Number(id) {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/sundog-mesh/sundog/internal/loop"
+	"github.com/sundog-mesh/sundog/internal/redact"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
@@ -15,7 +16,9 @@ type Side struct {
 	local []byte // the proxy's own address, for x-forwarded-for
 	head  traffic.Head
 	tmp   []byte
-	free  []*Copy
+	// scratch is what redaction works in.
+	scratch redact.Scratch
+	free    []*Copy
 
 	readers readers
 	live    int
@@ -24,7 +27,7 @@ type Side struct {
 // NewSide makes a loop's side. pool is for shadows alone; local is the proxy's
 // own address.
 func NewSide(l *loop.Loop, pool *upstream.Pool, local netip.Addr) *Side {
-	return &Side{loop: l, pool: pool, local: []byte(local.String())}
+	return &Side{loop: l, pool: pool, local: []byte(local.String()), readers: readers{loop: l}}
 }
 
 // Live is how many copies are in flight on the loop.
@@ -40,6 +43,18 @@ func (s *Side) rewrite(p *Policy, r Request) {
 	}
 	h.Set("x-envoy-internal", []byte("true"))
 	h.Append("x-forwarded-for", s.local)
+	p.Redactor.Head(&s.scratch, h)
+}
+
+// redactTrailers are the trailers as the shadow gets them, valid until the next
+// copy is begun.
+func (s *Side) redactTrailers(p *Policy, trailers *traffic.Head) *traffic.Head {
+	if p.Redactor == nil || trailers == nil {
+		return trailers
+	}
+	s.head.CopyFrom(trailers)
+	p.Redactor.Head(&s.scratch, &s.head)
+	return &s.head
 }
 
 func (s *Side) get() *Copy {

@@ -24,7 +24,6 @@ func (x *exchange) record() {
 	if n := len(w.records); n > 0 {
 		x.rec = w.records[n-1]
 		w.records = w.records[:n-1]
-		x.rec.Reset()
 		x.rec.waiting, x.rec.answered = 0, false
 	} else {
 		x.rec = &record{w: w}
@@ -58,6 +57,9 @@ func (x *exchange) finish() {
 	}
 	if x.route != nil {
 		r.Route, r.RouteKey = x.route.Name, x.route.Key
+		if x.route.Forward != nil {
+			r.Redact = x.v.routes[x.route.ID].redact
+		}
 	}
 	r.Request.CopyFrom(&x.req)
 	r.RequestBytes = x.reqBytes
@@ -90,6 +92,7 @@ func (r *record) settle() {
 		return
 	}
 	r.w.p.opt.Sink.Offer(traffic.Settled, &r.Exchange)
+	r.Reset()
 	if len(r.w.records) < maxRecords {
 		r.w.records = append(r.w.records, r)
 	}

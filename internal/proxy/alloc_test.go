@@ -18,6 +18,7 @@ import (
 
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 )
 
@@ -48,7 +49,7 @@ func allocationChild(spec string) int {
 	}
 	snap := s.snapshot(quiet{})
 	if kind == "tls" {
-		snap = s.secure(quiet{}, terminating(newAuthority(quiet{}).issue("proxy.test")))
+		snap = s.secure(quiet{}, terminating(certtest.NewCA().Issue("proxy.test")))
 	}
 	p, err := proxy.New(proxy.Options{Concurrency: 1})
 	if err != nil {

@@ -43,7 +43,8 @@ type client interface {
 	// for complete.
 	Break()
 	// Switch sends the head of an answer after which the connection carries
-	// another protocol, and returns it; nil where it is shared.
+	// another protocol, and returns it; nil where it is shared: then it is the
+	// body that does, both ways.
 	Switch(h *traffic.Head) *loop.Conn
 }
 

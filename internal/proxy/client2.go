@@ -11,6 +11,7 @@ type client2 struct {
 	stream  *http2.Stream
 	session *session2
 	head    bool // the request's method is HEAD
+	tunnel  bool // the stream carries another protocol
 	used    int  // of the input, by the piece that Next has returned
 }
 
@@ -45,6 +46,20 @@ func (c *client2) Gone(bool) bool { return c.stream.Err() != nil }
 
 func (c *client2) Last() {}
 
-func (c *client2) Break() { c.stream.Reset(http2.ErrCodeInternal) }
+func (c *client2) Break() {
+	code := http2.ErrCodeInternal
+	if c.tunnel { // RFC 9113, section 8.5
+		code = http2.ErrCodeConnect
+	}
+	c.stream.Reset(code)
+}
 
-func (c *client2) Switch(*traffic.Head) *loop.Conn { return nil }
+// Switch says 200 for 101, which HTTP/2 does not have (RFC 8441, section 5).
+func (c *client2) Switch(h *traffic.Head) *loop.Conn {
+	c.tunnel = true
+	status := h.Status
+	h.Status = 200
+	c.stream.SendHead(h, traffic.Framing{Kind: traffic.FramingChunked}, false)
+	h.Status = status
+	return nil
+}

@@ -15,15 +15,16 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 )
 
 // TestForwardedClientCert looks at what the primary is told of the client's
 // certificate, in every mode, with one and without.
 func TestForwardedClientCert(t *testing.T) {
-	ca := newAuthority(t)
-	own := ca.issue("client.test", "other.test", "spiffe://test/ns/a/sa/b")
-	block, _ := pem.Decode([]byte(own.cert))
+	ca := certtest.NewCA()
+	own := ca.Issue("client.test", "other.test", "spiffe://test/ns/a/sa/b")
+	block, _ := pem.Decode([]byte(own.Cert))
 	hash := fmt.Sprintf("Hash=%x", sha256.Sum256(block.Bytes))
 	primary := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		v, ok := r.Header["X-Forwarded-Client-Cert"]
@@ -46,15 +47,15 @@ func TestForwardedClientCert(t *testing.T) {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			s := newScene(primary)
 			s.hcm.ForwardClientCertDetails = tt.mode
-			ctx := terminating(ca.issue("127.0.0.1"))
+			ctx := terminating(ca.Issue("127.0.0.1"))
 			trusting(ctx.CommonTlsContext, ca, nil)
 			_, addr := run(t, s.secure(t, ctx), proxy.Options{Concurrency: 1})
 			for _, down := range []protocol{h1, h2c} {
 				for _, shown := range []bool{true, false} {
-					cfg := &tls.Config{RootCAs: ca.pool()}
+					cfg := &tls.Config{RootCAs: ca.Pool()}
 					want := tt.without
 					if shown {
-						cfg.Certificates = []tls.Certificate{own.tls(t)}
+						cfg.Certificates = []tls.Certificate{own.TLS()}
 						want = tt.shown
 					}
 					c := secureClient(t, cfg, down)
@@ -80,9 +81,9 @@ func TestForwardedClientCert(t *testing.T) {
 // TestClientCertDetails asks for all details, and changes them while the
 // client's connection stays.
 func TestClientCertDetails(t *testing.T) {
-	ca := newAuthority(t)
-	own := ca.issue("client.test", "other.test", "spiffe://test/ns/a/sa/b")
-	block, _ := pem.Decode([]byte(own.cert))
+	ca := certtest.NewCA()
+	own := ca.Issue("client.test", "other.test", "spiffe://test/ns/a/sa/b")
+	block, _ := pem.Decode([]byte(own.Cert))
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
@@ -94,10 +95,10 @@ func TestClientCertDetails(t *testing.T) {
 	s.hcm.SetCurrentClientCertDetails = &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{
 		Subject: wrapperspb.Bool(true), Cert: true, Dns: true, Uri: true,
 	}
-	ctx := terminating(ca.issue("127.0.0.1"))
+	ctx := terminating(ca.Issue("127.0.0.1"))
 	trusting(ctx.CommonTlsContext, ca, nil)
 	p, addr := run(t, s.secure(t, ctx), proxy.Options{Concurrency: 1})
-	c := secureClient(t, &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{own.tls(t)}}, h1)
+	c := secureClient(t, &tls.Config{RootCAs: ca.Pool(), Certificates: []tls.Certificate{own.TLS()}}, h1)
 	ask := func() string {
 		t.Helper()
 		resp, err := c.Get("https://" + addr)
@@ -120,7 +121,7 @@ func TestClientCertDetails(t *testing.T) {
 	}
 	escaped := strings.TrimSuffix(strings.TrimPrefix(parts[1], `Cert="`), `"`)
 	for name, decode := range map[string]func(string) (string, error){"path": url.PathUnescape, "query": url.QueryUnescape} {
-		if back, err := decode(escaped); back != own.cert || err != nil {
+		if back, err := decode(escaped); back != own.Cert || err != nil {
 			t.Errorf("the certificate, decoded as a %s: %v\n%s", name, err, back)
 		}
 	}

@@ -226,6 +226,8 @@ func (h *httpConfig) compileCodec(m *hcmv3.HttpConnectionManager) error {
 		StreamWindow: h2.GetInitialStreamWindowSize().GetValue(),
 		ConnWindow:   h2.GetInitialConnectionWindowSize().GetValue(),
 		Limits:       h.limits,
+
+		ExtendedConnect: h2.GetAllowConnect(),
 	}
 	switch m.GetCodecType() {
 	case hcmv3.HttpConnectionManager_HTTP1:

@@ -153,18 +153,17 @@ func TestConnectRefused(t *testing.T) {
 	}
 	c.wantEnd("a CONNECT that was refused")
 
-	_, addr = serve(t, explicit(newScene(peer(t, lines))), proxy.Options{Concurrency: 1})
 	f := dialFrames(t, addr)
 	f.head(1, false, ":method", "CONNECT", ":authority", "there:443")
-	if status, body := f.answered(1); status != "501" || body == "" {
-		t.Errorf("over HTTP/2: %s %q", status, body)
+	if status, _ := f.answered(1); status != "404" {
+		t.Errorf("over HTTP/2: %s", status)
 	}
-	for { // the stream is closed, the connection is not
-		fr, ok := f.read().(*http2.RSTStreamFrame)
-		if ok && fr.StreamID == 1 {
-			break
-		}
-		t.Fatalf("%v", fr)
+	if fr := want[*http2.RSTStreamFrame](f); fr.StreamID != 1 || fr.ErrCode != http2.ErrCodeNo {
+		t.Errorf("%v", fr)
+	}
+	f.head(3, true, ":method", "CONNECT", ":authority", "there:443") // the connection serves on
+	if status, _ := f.answered(3); status != "404" {
+		t.Errorf("again: %s", status)
 	}
 }
 

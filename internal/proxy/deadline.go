@@ -27,7 +27,7 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 		return false
 	}
 	if x.respDone {
-		if due(x.lastTraffic, restOfUpload) {
+		if due(x.lastTraffic, restOfUpload) || due(x.lastTraffic, x.idle(f)) || due(x.start, x.cfg.maxStreamDuration) {
 			return answered, 0
 		}
 		x.t.SetDeadline(next)
@@ -35,7 +35,7 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 	}
 	if x.reqDone && due(x.reqEnd, f.Timeout) {
 		x.timedOut()
-		return x.late(), route.FailedTimeout
+		return x.late(bodyTimeout), route.FailedTimeout
 	}
 	switch {
 	case !x.connected:
@@ -54,14 +54,13 @@ func (x *exchange) deadline(f *route.Forward) (state, route.Failure) {
 	case due(x.lastTraffic, x.idle(f)):
 		x.flags |= traffic.FlagIdleTimeout
 		x.details = "stream_idle_timeout"
-		return x.late(), route.FailedTimeout
+		return x.late(bodyIdle), route.FailedTimeout
 	case due(x.start, x.cfg.maxStreamDuration):
-		x.flags |= traffic.FlagDurationTimeout
 		x.details = "max_duration_timeout"
-		return x.late(), route.FailedTimeout
-	case !x.reqDone && due(x.start, x.cfg.requestTimeout):
+		return x.late(bodyDuration), route.FailedTimeout
+	case !x.reqDone && !x.respBegun && due(x.start, x.cfg.requestTimeout):
 		x.details = "request_overall_timeout"
-		return x.late(), route.FailedTimeout
+		return x.late(bodySlowRequest), route.FailedTimeout
 	}
 	x.t.SetDeadline(next)
 	return going, 0
@@ -83,21 +82,16 @@ func (x *exchange) timedOut() {
 	x.cluster.Outliers.LocalFailure(x.w.id, x.endpoint)
 }
 
-// late ends a try whose time is over for good.
-func (x *exchange) late() state {
+// late ends a try whose time is over for good: with 408 where the request was
+// not complete, else 504, and the body that Envoy says then.
+func (x *exchange) late(body string) state {
 	if x.respBegun {
 		return truncated
 	}
+	status := 504
 	if !x.reqDone {
 		x.client.Last()
-	}
-	status, body := 504, bodyTimeout
-	switch {
-	case x.reqDone:
-	case x.flags&traffic.FlagIdleTimeout != 0:
-		status, body = 408, "stream timeout"
-	default:
-		status, body = 408, "request timeout"
+		status = 408
 	}
 	x.up.Drop(true)
 	x.up = nil

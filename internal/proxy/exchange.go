@@ -29,6 +29,7 @@ type exchange struct {
 	number     uint64 // what shares and splits are decided by
 	wants100   bool   // the client waits for 100 (Continue)
 	upgrade    []byte // the protocol that the client wants to change to; nil
+	ownKey     bool   // its Sec-WebSocket-Key is the proxy's
 	connect    bool   // the method is CONNECT
 	ctx        route.Context
 	vhost      *route.VirtualHost
@@ -47,6 +48,7 @@ type exchange struct {
 	reqDone    bool // all of it came from the client
 	reqEnd     loop.Time
 	copies     []*mirror.Copy
+	order      []int         // mirrors that get a copy, in the order of their sending
 	brake      *mirror.Brake // nil where the request's latency is not to be compared
 	mirrored   bool
 
@@ -88,7 +90,7 @@ func (x *exchange) begin(v *view, cfg *httpConfig) {
 	x.v, x.cfg, x.stats = v, cfg, x.w.counters(cfg)
 	x.start = x.w.loop.Now()
 	x.lastTraffic = x.start
-	x.number, x.wants100, x.upgrade, x.connect = 0, false, nil, false
+	x.number, x.wants100, x.upgrade, x.ownKey, x.connect = 0, false, nil, false, false
 	x.vhost, x.route, x.dest, x.cluster, x.clusterID = nil, nil, nil, nil, -1
 	x.req.Reset()
 	x.resp.Reset()

@@ -13,3 +13,6 @@ func (p *Proxy) BudgetsInUse() (requests, bytes int64) {
 	}
 	return requests, bytes
 }
+
+// WebSocketAccept is webSocketAccept, for servers of tests.
+func WebSocketAccept(key string) string { return string(webSocketAccept([]byte(key))) }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/route"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
@@ -106,8 +105,7 @@ func (x *exchange) finishHead(f *route.Forward) {
 		h.Set("x-envoy-expected-rq-timeout-ms", strconv.AppendInt(buf[:0], expected.Milliseconds(), 10))
 	}
 	if x.upgrade != nil {
-		h.Set("connection", []byte("upgrade"))
-		h.Set("upgrade", x.upgrade)
+		x.finishUpgrade()
 	}
 	x.outFraming = x.reqFraming
 	switch {
@@ -160,52 +158,6 @@ func (x *exchange) pick(f *route.Forward) *upstream.Endpoint {
 		x.tried = append(x.tried, e)
 	}
 	return e
-}
-
-// book enters a request into the ledger when its first endpoint was picked,
-// and starts its copies.
-func (x *exchange) book() {
-	f := x.route.Forward
-	rows := &x.v.routes[x.route.ID]
-	rows.row.Forward(rows.mirrors)
-	if x.rec != nil && cap(x.rec.Shadows) < len(rows.mirrors) { // copies keep pointers into it
-		x.rec.Shadows = make([]traffic.Answer, 0, len(rows.mirrors))
-	}
-	for i := range rows.mirrors {
-		p, row := x.v.policies[x.route.ID][i], rows.mirrors[i]
-		switch {
-		case x.upgrade != nil || x.connect:
-			row.Count(traffic.Unsupported)
-		case x.from.own:
-			row.Count(traffic.Filtered)
-		case !p.Samples(x.number):
-			row.Count(p.LeftOut(x.number))
-			x.brake = p.Brake
-		default:
-			x.brake, x.mirrored = p.Brake, true
-			x.mirror(p, row, f.Mirrors[i].Cluster)
-		}
-	}
-}
-
-func (x *exchange) mirror(p *mirror.Policy, row *mirror.Row, cluster int) {
-	req := mirror.Request{Head: &x.req, Framing: x.outFraming, Context: &x.ctx}
-	if cluster >= 0 {
-		req.Balancer = &x.v.shadowing[cluster]
-	}
-	if x.rec != nil {
-		x.rec.waiting++
-		x.rec.Shadows = append(x.rec.Shadows, traffic.Answer{})
-		req.Observer = x.rec
-		req.Answer = &x.rec.Shadows[len(x.rec.Shadows)-1]
-	}
-	if c := x.w.side.Start(p, row, req); c != nil {
-		if x.reqDone {
-			c.End(nil)
-			return
-		}
-		x.copies = append(x.copies, c)
-	}
 }
 
 // backOff waits before a retry: at random up to an interval that doubles.

@@ -27,14 +27,16 @@ type generation struct {
 	tables    map[string]*route.Table // by the name of their route configuration
 	clusters  []*upstream.Cluster
 	index     map[string]int
-	routes    []*route.Route     // those that forward, by their ID
-	policies  [][]*mirror.Policy // by route ID, in the order of the route's mirrors
+	routes    []*route.Route       // those that forward, by their ID
+	policies  [][]*mirror.Policy   // by route ID, in the order of the route's mirrors; the primary asked again is the last
+	rules     []*mirror.Rules      // by route ID; nil without a ShadowPolicy
+	compared  map[string]*Compared // by the route's key
 }
 
 // compile makes a generation of a snapshot. Nothing of the proxy has changed
 // when it fails; all that is wrong is told.
 func (p *Proxy) compile(s *envoy.Snapshot, old *generation) (*generation, error) {
-	g := &generation{snapshot: s, applied: time.Now(), listeners: map[string]*listenerConfig{}, tables: map[string]*route.Table{}, index: map[string]int{}}
+	g := &generation{snapshot: s, applied: time.Now(), listeners: map[string]*listenerConfig{}, tables: map[string]*route.Table{}, index: map[string]int{}, compared: map[string]*Compared{}}
 	errs := p.compileClusters(g, s, old)
 	errs = append(errs, p.compileRoutes(g, s, old), g.compileListeners(p, s, old))
 	if err := errors.Join(errs...); err != nil {
@@ -118,7 +120,9 @@ func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot, old *generation)
 			if r.Forward != nil {
 				r.ID = len(g.routes)
 				g.routes = append(g.routes, r)
-				g.policies = append(g.policies, p.policiesOf(g, r))
+				policies, rules, err := p.policiesOf(g, r)
+				errs = append(errs, err)
+				g.policies, g.rules = append(g.policies, policies), append(g.rules, rules)
 			}
 		}
 	}
@@ -136,25 +140,6 @@ func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot, old *generation)
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (p *Proxy) policiesOf(g *generation, r *route.Route) []*mirror.Policy {
-	var all []*mirror.Policy
-	for i := range r.Forward.Mirrors {
-		m := &r.Forward.Mirrors[i]
-		key := r.Key + "\x00" + m.Name
-		budget := p.budgets[key]
-		if budget == nil {
-			budget = &mirror.Budget{}
-			p.budgets[key] = budget
-		}
-		policy := &mirror.Policy{Mirror: m, Limits: p.opt.Shadow, Budget: budget, Brake: p.brakes.Of(r.Key, r.Forward.Mirrors)}
-		if m.Cluster >= 0 {
-			policy.Cluster = g.clusters[m.Cluster]
-		}
-		all = append(all, policy)
-	}
-	return all
 }
 
 func (g *generation) compileListeners(p *Proxy, s *envoy.Snapshot, old *generation) error {

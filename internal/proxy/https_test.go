@@ -11,13 +11,14 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 )
 
 // TestRedirectToHTTPS has a virtual host that requires TLS, on a port with it
 // and one without.
 func TestRedirectToHTTPS(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	s := newScene(backend(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-Proto"))
 	}))
@@ -30,7 +31,7 @@ func TestRedirectToHTTPS(t *testing.T) {
 	if resp, _ := c.response("GET"); resp.StatusCode != 301 || resp.Header.Get("Location") != "https://h.test/a?b" {
 		t.Errorf("%d to %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
-	snap = s.secure(t, terminating(ca.issue("127.0.0.1")))
+	snap = s.secure(t, terminating(ca.Issue("127.0.0.1")))
 	snap.Routes[0].VirtualHosts[0].RequireTls = routev3.VirtualHost_ALL
 	snap.Routes[0].VirtualHosts[0].Routes = append([]*routev3.Route{{
 		Match:  prefix("/moved"),
@@ -38,7 +39,7 @@ func TestRedirectToHTTPS(t *testing.T) {
 	}}, snap.Routes[0].VirtualHosts[0].Routes...)
 	_, addr = run(t, snap, proxy.Options{Concurrency: 1})
 	for _, down := range []protocol{h1, h2c} {
-		sc := secureClient(t, &tls.Config{RootCAs: ca.pool()}, down)
+		sc := secureClient(t, &tls.Config{RootCAs: ca.Pool()}, down)
 		for path, want := range map[string]string{"/": "200 https ", "/moved": fmt.Sprintf("301  https://%s/new", addr)} {
 			req, _ := http.NewRequest("GET", "https://"+addr+path, nil)
 			req.Header.Set("X-Forwarded-Proto", "http") // a lie
@@ -57,9 +58,9 @@ func TestRedirectToHTTPS(t *testing.T) {
 
 // TestEndOfTLS tells clients the end of their connection, encrypted.
 func TestEndOfTLS(t *testing.T) {
-	ca := newAuthority(t)
-	_, addr := run(t, newScene(backend(t, echo)).secure(t, terminating(ca.issue("127.0.0.1"))), proxy.Options{Concurrency: 1})
-	nc, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: ca.pool(), NextProtos: []string{"http/1.1"}})
+	ca := certtest.NewCA()
+	_, addr := run(t, newScene(backend(t, echo)).secure(t, terminating(ca.Issue("127.0.0.1"))), proxy.Options{Concurrency: 1})
+	nc, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: ca.Pool(), NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

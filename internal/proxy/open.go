@@ -93,23 +93,31 @@ func (s *session) readProxyHeader(t *loop.Task) bool {
 
 // wantsHTTP2 reports whether the client speaks HTTP/2: by ALPN, or by its first
 // bytes (prior knowledge). ok is false when it has ended before that was known.
-func (s *session) wantsHTTP2(t *loop.Task, codec codec) (yes, ok bool) {
+func (s *session) wantsHTTP2(t *loop.Task, cfg *httpConfig) (yes, ok bool) {
 	if s.secure != nil && s.secure.ALPN != "" {
 		return s.secure.ALPN == "h2", true
 	}
-	if codec != codecAuto {
-		return codec == codecHTTP2, true
+	if cfg.codec != codecAuto {
+		return cfg.codec == codecHTTP2, true
 	}
 	for {
 		yes, sure := begunHTTP2(s.conn.In())
 		if sure && len(s.conn.In()) > 0 {
 			return yes, true
 		}
+		if s.begun == 0 && len(s.conn.In()) > 0 {
+			s.begun = s.w.loop.Now()
+			if at, _ := cfg.headLimit(s.begun, s.begun); at > 0 {
+				t.SetDeadline(at)
+			}
+		}
 		n, err := s.conn.Fill()
 		switch {
 		case n > 0:
 		case err != nil && len(s.conn.In()) > 0:
 			return false, true // let HTTP/1.1 say what is wrong
+		case t.Expired() && len(s.conn.In()) > 0:
+			return false, true
 		case err != nil, t.Expired(), t.Park() != nil:
 			return false, false
 		}

@@ -263,3 +263,15 @@ func blackhole(t testing.TB) string {
 		t.Cleanup(func() { _ = nc.Close() })
 	}
 }
+
+// seen is all that came with Answered so far.
+func (r *recorder) seen() (all []seen) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.all {
+		if s.event == traffic.Answered {
+			all = append(all, s)
+		}
+	}
+	return all
+}

@@ -34,11 +34,6 @@ func (x *exchange) prepare() bool {
 	if x.connect {
 		x.client.Last()
 	}
-	if x.connect && h.HTTP2 {
-		x.details = "connect_not_supported"
-		x.reply(501, []byte("CONNECT is not supported over HTTP/2"))
-		return false
-	}
 	if h.HasToken("expect", "100-continue") {
 		x.wants100 = h.Minor > 0
 		h.Del("expect")
@@ -46,6 +41,7 @@ func (x *exchange) prepare() bool {
 	if h.HasToken("connection", "upgrade") {
 		if u, ok := h.Get("upgrade"); ok && len(u) > 0 {
 			x.upgrade = u
+			x.begunUpgrade()
 		}
 	}
 	http1.RemoveHopByHop(h)

@@ -38,6 +38,8 @@ type Options struct {
 	Shadow mirror.Limits
 	// Brake says when mirroring steps down.
 	Brake mirror.BrakeLimits
+	// RedactKey is what pseudonyms are made with. Nil: a random one.
+	RedactKey []byte
 	// Overload is how near to its limits the process is. Nil: it has none.
 	Overload *overload.Monitor
 	// DrainTime is how long Run lets exchanges finish. 0: it does not wait.
@@ -49,6 +51,8 @@ type Options struct {
 	Inherited map[string]*os.File
 	// Logger gets what is worth telling an operator. Nil: slog.Default().
 	Logger *slog.Logger
+	// Clock is that of the event loops, for tests. Nil: the real one.
+	Clock func() time.Duration
 }
 
 // Proxy serves the latest snapshot that was applied.
@@ -103,10 +107,16 @@ func New(opt Options) (*Proxy, error) {
 		bound:    map[string]*boundListener{},
 		fatal:    make(chan error, 1),
 	}
-	p.brakes = mirror.NewBrakes(opt.Brake, opt.Logger)
+	p.brakes = mirror.NewBrakes(opt.Logger)
 	opt.Overload.Watch(func(s overload.Status) {
 		p.brakes.Press(mirror.Pressure{Cause: s.Cause, Stop: s.Cause != "cpu"})
 	})
+	if opt.RedactKey == nil {
+		p.opt.RedactKey = make([]byte, 32)
+		if _, err := rand.Read(p.opt.RedactKey); err != nil {
+			return nil, fmt.Errorf("making the key of pseudonyms: %w", err)
+		}
+	}
 	var key [16]byte
 	if _, err := rand.Read(key[:]); err != nil {
 		return nil, fmt.Errorf("making the sampling key: %w", err)

@@ -74,6 +74,9 @@ func (x *exchange) takeBody() (took bool, st state) {
 	if len(data) > 0 {
 		x.reqBytes += int64(len(data))
 		x.up.Write(data)
+		if x.rec != nil {
+			x.rec.RequestBody.Append(data)
+		}
 		for _, c := range x.copies {
 			c.Body(data)
 		}
@@ -173,6 +176,9 @@ func (x *exchange) takeHead(f *route.Forward) (took bool, st state, err error) {
 		st, err := x.switching()
 		return true, st, err
 	}
+	if x.unswitched() {
+		return false, going, errNotSwitched
+	}
 	x.cluster.Outliers.Status(x.w.id, x.endpoint, httpStatus(&x.resp))
 	if x.mayRetry(x.retries(f) && f.Retry.RetryStatus(x.resp.Status, &x.resp)) {
 		x.v.counters[x.clusterID].count(x.resp.Status)
@@ -201,6 +207,9 @@ func (x *exchange) interim() {
 // passHead sends the answer's head to the client.
 func (x *exchange) passHead(f traffic.Framing) {
 	h := &x.resp
+	if x.rec != nil && x.rec.Compared {
+		x.rec.Received.CopyFrom(h)
+	}
 	http1.RemoveHopByHop(h)
 	var buf [20]byte
 	h.Set("x-envoy-upstream-service-time", strconv.AppendInt(buf[:0], x.serviceTime.Milliseconds(), 10))
@@ -222,11 +231,17 @@ func (x *exchange) passBody() (took bool, st state, err error) {
 	}
 	if len(data) > 0 {
 		x.respBytes += int64(len(data))
+		if x.rec != nil {
+			x.rec.Primary.Body.Append(data)
+		}
 		x.client.Write(data)
 	}
 	x.up.Advance()
 	if done {
 		x.client.End(x.up.Trailers())
+		if x.rec != nil {
+			x.rec.Primary.KeepTrailers(x.up.Trailers())
+		}
 		x.respDone = true
 		return true, answered, nil
 	}

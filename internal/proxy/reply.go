@@ -9,8 +9,12 @@ import (
 const (
 	bodyNoUpstream = "no healthy upstream"
 	bodyTimeout    = "upstream request timeout"
-	bodyReset      = "upstream connect error or disconnect/reset before headers. reset reason: "
-	bodyRetried    = "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: "
+	bodyIdle       = "stream timeout"
+	bodyDuration   = "downstream duration timeout"
+
+	bodySlowRequest = "request timeout"
+	bodyReset       = "upstream connect error or disconnect/reset before headers. reset reason: "
+	bodyRetried     = "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: "
 )
 
 // reply answers the request by the proxy itself.
@@ -30,6 +34,9 @@ func (x *exchange) replyWith(status int, body []byte, name string, value []byte)
 	grpc := isGRPC(&x.req)
 	if grpc {
 		replyGRPC(h, status, body)
+		if x.details == errLongStream.Details {
+			h.Set("grpc-status", []byte("4")) // DEADLINE_EXCEEDED
+		}
 		body = nil
 	}
 	f := traffic.Framing{Kind: traffic.FramingLength, Length: int64(len(body))}

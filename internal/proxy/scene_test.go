@@ -19,6 +19,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sundog-mesh/sundog/internal/envoy"
 	"github.com/sundog-mesh/sundog/internal/proxy"
@@ -52,6 +53,7 @@ type scene struct {
 	action   *routev3.RouteAction
 	routes   []*routev3.Route // before the one of action
 	clusters []*clusterv3.Cluster
+	policy   *structpb.Struct // of the route
 }
 
 func newScene(primary string, shadows ...string) *scene {
@@ -109,6 +111,7 @@ func (s *scene) snapshot(t testing.TB) *envoy.Snapshot {
 					Action: &routev3.Route_Route{Route: s.action},
 
 					TypedPerFilterConfig: s.fault,
+					Metadata:             &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{envoy.MetadataKey: s.policy}},
 				}),
 			}},
 		}},

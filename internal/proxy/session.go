@@ -18,6 +18,7 @@ type session struct {
 
 	opened   bool      // it was made ready for its first request
 	since    loop.Time // when it came, or came to rest
+	begun    loop.Time // when its first request did
 	born     loop.Time
 	requests uint64
 	scan     http1.Scanner
@@ -60,7 +61,7 @@ func (s *session) speak(t *loop.Task) bool {
 	if cfg.idleTimeout > 0 {
 		t.SetDeadline(s.since + loop.Time(cfg.idleTimeout))
 	}
-	yes, ok := s.wantsHTTP2(t, cfg.codec)
+	yes, ok := s.wantsHTTP2(t, cfg)
 	if !ok {
 		return false
 	}
@@ -125,7 +126,9 @@ func (s *session) rest() bool {
 	if len(s.conn.In()) > 0 || !s.conn.Rest(s) {
 		return false
 	}
-	s.since = s.w.loop.Now()
+	if s.h2 == nil { // over HTTP/2 only requests count, not PINGs
+		s.since = s.w.loop.Now()
+	}
 	return true
 }
 
@@ -185,28 +188,50 @@ var errQuiet = errors.New("proxy: connection is over")
 // errRests tells that nothing has come after all, and the connection rests.
 var errRests = errors.New("proxy: connection rests")
 
-// errSlowHead is for a head that does not come to its end.
-var errSlowHead = &http1.Error{Status: 408, Reason: "request timeout", Details: "request_header_timeout"}
+// For a head that does not come to its end.
+var (
+	errSlowHead    = &http1.Error{Status: 408, Reason: "request header timeout", Details: "request_header_timeout"}
+	errSlowRequest = &http1.Error{Status: 408, Reason: bodySlowRequest, Details: "request_overall_timeout"}
+	errLongStream  = &http1.Error{Status: 408, Reason: bodyDuration, Details: "max_duration_timeout"}
+	errIdleStream  = &http1.Error{Status: 408, Reason: bodyIdle, Details: "stream_idle_timeout"}
+)
+
+// headLimit is by when a head must be complete that began at since and moved on
+// at moved, and what is wrong then; 0 for never.
+func (c *httpConfig) headLimit(since, moved loop.Time) (at loop.Time, late *http1.Error) {
+	consider := func(from loop.Time, d time.Duration, err *http1.Error) {
+		if end := from + loop.Time(d); d > 0 && (at == 0 || end < at) {
+			at, late = end, err
+		}
+	}
+	consider(since, c.headersTimeout, errSlowHead)
+	consider(since, c.requestTimeout, errSlowRequest)
+	consider(since, c.maxStreamDuration, errLongStream)
+	consider(moved, c.streamIdleTimeout, errIdleStream)
+	return at, late
+}
 
 // readHead waits for a complete request head and returns its length. The error
 // is an *http1.Error where the client deserves an answer.
 func (s *session) readHead(t *loop.Task) (int, error) {
 	s.scan.Reset()
-	since := s.w.loop.Now()
+	since, moved := s.w.loop.Now(), s.w.loop.Now()
+	if s.begun != 0 {
+		since, moved, s.begun = s.begun, s.begun, 0
+	}
 	for {
 		cfg := s.config(s.w.current())
 		if cfg == nil {
 			return 0, errQuiet
 		}
-		var idle loop.Time
-		limit := cfg.idleTimeout
-		if begun := len(s.conn.In()) > 0; begun && cfg.headersTimeout > 0 {
-			limit = cfg.headersTimeout
+		var at loop.Time
+		var late error = errQuiet
+		if len(s.conn.In()) > 0 {
+			at, late = cfg.headLimit(since, moved)
+		} else if cfg.idleTimeout > 0 {
+			at = since + loop.Time(cfg.idleTimeout)
 		}
-		if limit > 0 {
-			idle = since + loop.Time(limit)
-		}
-		t.SetDeadline(idle)
+		t.SetDeadline(at)
 		if in := s.conn.In(); len(in) > 0 {
 			if n, err := s.scan.End(in, cfg.limits); n > 0 || err != nil {
 				return n, err
@@ -215,6 +240,7 @@ func (s *session) readHead(t *loop.Task) (int, error) {
 		n, err := s.conn.Fill()
 		switch {
 		case n > 0:
+			moved = s.w.loop.Now()
 			continue
 		case err == loop.ErrFull:
 			s.conn.Grow()
@@ -226,10 +252,7 @@ func (s *session) readHead(t *loop.Task) (int, error) {
 			return 0, errQuiet
 		}
 		if t.Expired() {
-			if len(s.conn.In()) > 0 {
-				return 0, errSlowHead
-			}
-			return 0, errQuiet
+			return 0, late
 		}
 		if s.requests > 0 && len(s.conn.In()) == 0 && s.conn.Rest(s) {
 			return 0, errRests

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/loop"
 )
@@ -17,9 +19,19 @@ func newSession2(s *session, cfg *httpConfig) *session2 {
 	h := &session2{s: s}
 	opt := cfg.http2
 	opt.Pool = &s.w.streams
+	limit, _ := cfg.headLimit(0, 0)
+	opt.SettingsTimeout, opt.HeadTimeout = settingsTimeout, time.Duration(limit)
+	opt.Now = s.w.nanos
 	h.conn = http2.NewServer(s.conn, h, opt)
 	return h
 }
+
+// settingsTimeout is how long a client may take to send its SETTINGS, and to
+// acknowledge ours (RFC 9113, section 6.5.3). Envoy waits for ever.
+const settingsTimeout = 15 * time.Second
+
+// nanos is the loop's time.
+func (w *worker) nanos() int64 { return int64(w.loop.Now()) }
 
 // read takes in what the client sends until the connection ends, or rests:
 // then it reports true.
@@ -37,6 +49,10 @@ func (h *session2) read(t *loop.Task) (rests bool) {
 			h.conn.Drain()
 		}
 		end, err := h.turn()
+		if err == nil && h.conn.Late() != nil {
+			s.linger(t)
+			return false
+		}
 		if err != nil || end {
 			if _, bad := err.(*http2.ConnError); bad && cfg != nil {
 				s.w.counters(cfg).rqError++
@@ -51,16 +67,19 @@ func (h *session2) read(t *loop.Task) (rests bool) {
 				s.linger(t)
 				return false
 			}
-			if h.conn.ActiveStreams() == 0 && s.rest() {
+			if h.conn.ActiveStreams() == 0 && h.conn.Deadline() == 0 && s.rest() {
 				return true
 			}
 		}
+		at, idle := loop.Time(h.conn.Deadline()), loop.Time(0)
 		if cfg != nil && h.active == 0 && cfg.idleTimeout > 0 {
-			t.SetDeadline(s.w.loop.In(cfg.idleTimeout))
-		} else {
-			t.SetDeadline(0)
+			idle = s.since + loop.Time(cfg.idleTimeout)
+			if at == 0 || idle < at {
+				at = idle
+			}
 		}
-		if t.Park() != nil || t.Expired() && h.active == 0 {
+		t.SetDeadline(at)
+		if t.Park() != nil || idle > 0 && h.active == 0 && s.w.loop.Now() >= idle {
 			return false
 		}
 	}
@@ -138,8 +157,11 @@ func (x *exchange) Run(t *loop.Task) {
 		x.c2 = client2{}
 		x.w.giveBack(x)
 		h.active--
-		if h.active == 0 && h.s.task != nil {
-			h.s.task.Wake() // it may rest, or end
+		if h.active == 0 {
+			h.s.since = h.s.w.loop.Now()
+			if h.s.task != nil {
+				h.s.task.Wake() // it may rest, or end
+			}
 		}
 	}()
 	head, f, ok := x.c2.stream.Head()

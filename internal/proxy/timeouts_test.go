@@ -121,12 +121,12 @@ func TestStreamDuration(t *testing.T) {
 			t.Fatalf("%v", fr)
 		}
 	}
-	if got := sink.wait(t, traffic.Answered, 0); got.primary.Flags != "DT" {
+	if got := sink.wait(t, traffic.Answered, 0); got.primary.Flags != "-" || got.primary.Details != "max_duration_timeout" {
 		t.Errorf("recorded %+v", got.primary)
 	}
 	f.ask(3, "GET", "/never", true)
-	if status, _ := f.answered(3); status != "504" {
-		t.Errorf("without an answer: %s", status)
+	if status, body := f.answered(3); status != "504" || body != "downstream duration timeout" {
+		t.Errorf("without an answer: %s %q", status, body)
 	}
 	wantQuiet(t, p)
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/envoy"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 	"github.com/sundog-mesh/sundog/internal/traffic"
@@ -45,14 +46,14 @@ func with(hcm *hcmv3.HttpConnectionManager, routes string) *hcmv3.HttpConnection
 
 // TestServerNames has chains with certificates and routes of their own.
 func TestServerNames(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	s := newScene("127.0.0.1:1")
 	snap := s.snapshot(t)
 	snap.Routes = append(snap.Routes, saying("r-exact", "exact"), saying("r-deep", "deep"), saying("r-wild", "wild"), saying("r-rest", "rest"))
 	chains := []*listenerv3.FilterChain{
-		chainOf(t, with(s.hcm, "r-wild"), terminating(ca.issue("*.example.com")), "*.example.com"),
-		chainOf(t, with(s.hcm, "r-exact"), terminating(ca.issue("a.example.com")), "a.example.com", "b.test"),
-		chainOf(t, with(s.hcm, "r-deep"), terminating(ca.issue("x.deep.example.com")), "*.deep.example.com"),
+		chainOf(t, with(s.hcm, "r-wild"), terminating(ca.Issue("*.example.com")), "*.example.com"),
+		chainOf(t, with(s.hcm, "r-exact"), terminating(ca.Issue("a.example.com")), "a.example.com", "b.test"),
+		chainOf(t, with(s.hcm, "r-deep"), terminating(ca.Issue("x.deep.example.com")), "*.deep.example.com"),
 	}
 	snap.Listeners[0].FilterChains = chains
 	p, addr := run(t, snap, proxy.Options{Concurrency: 1})
@@ -89,7 +90,7 @@ func TestServerNames(t *testing.T) {
 	// A chain for all names takes the rest, with or without a name.
 	again := *snap
 	again.Listeners = []*listenerv3.Listener{proto.Clone(snap.Listeners[0]).(*listenerv3.Listener)}
-	again.Listeners[0].FilterChains = append(chains, chainOf(t, with(s.hcm, "r-rest"), terminating(ca.issue("rest"))))
+	again.Listeners[0].FilterChains = append(chains, chainOf(t, with(s.hcm, "r-rest"), terminating(ca.Issue("rest"))))
 	if err := p.Apply(&again); err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +111,8 @@ func (s *scene) secure(t testing.TB, ctx *tlsv3.DownstreamTlsContext) *envoy.Sna
 // TestTLSBothSides forwards and mirrors between encrypted connections, and
 // what was agreed on decides the protocol.
 func TestTLSBothSides(t *testing.T) {
-	ca := newAuthority(t)
-	server := &tls.Config{Certificates: []tls.Certificate{ca.issue("127.0.0.1", "up.test").tls(t)}}
+	ca := certtest.NewCA()
+	server := &tls.Config{Certificates: []tls.Certificate{ca.Issue("127.0.0.1", "up.test").TLS()}}
 	var names [2]atomic.Pointer[string]
 	echoing := func(i int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -129,12 +130,12 @@ func TestTLSBothSides(t *testing.T) {
 				ctx.CommonTlsContext.AlpnProtocols = []string{alpn}
 			})
 		}
-		p, addr := run(t, s.secure(t, terminating(ca.issue("127.0.0.1"))), proxy.Options{Concurrency: 1})
+		p, addr := run(t, s.secure(t, terminating(ca.Issue("127.0.0.1"))), proxy.Options{Concurrency: 1})
 		for i, tt := range []struct {
 			offer []protocol
 			proto string
 		}{{[]protocol{h1}, "HTTP/1.1"}, {[]protocol{h2c}, "HTTP/2.0"}, {[]protocol{h1, h2c}, "HTTP/2.0"}} {
-			c := secureClient(t, &tls.Config{RootCAs: ca.pool()}, tt.offer...)
+			c := secureClient(t, &tls.Config{RootCAs: ca.Pool()}, tt.offer...)
 			body := string(payload(1 << 20))
 			resp, err := c.Post("https://"+addr+"/x", "", strings.NewReader(body))
 			if err != nil {
@@ -159,8 +160,8 @@ func TestTLSBothSides(t *testing.T) {
 
 // TestServerNameOfRequest takes the name from each request.
 func TestServerNameOfRequest(t *testing.T) {
-	ca := newAuthority(t)
-	primary := secureBackend(t, &tls.Config{Certificates: []tls.Certificate{ca.issue("one.test", "two.test").tls(t)}},
+	ca := certtest.NewCA()
+	primary := secureBackend(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue("one.test", "two.test").TLS()}},
 		func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.TLS.ServerName) })
 	for _, up := range []protocol{h1, h2c} {
 		s := newScene(primary)
@@ -200,8 +201,8 @@ func TestServerNameOfRequest(t *testing.T) {
 
 // TestUpstreamThatIsNotTrusted has servers with a wrong certificate, or none.
 func TestUpstreamThatIsNotTrusted(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
-	wrong := secureBackend(t, &tls.Config{Certificates: []tls.Certificate{other.issue("up.test").tls(t)}}, echo)
+	ca, other := certtest.NewCA(), certtest.NewCA()
+	wrong := secureBackend(t, &tls.Config{Certificates: []tls.Certificate{other.Issue("up.test").TLS()}}, echo)
 	plain := backend(t, echo)
 	for _, addr := range []string{wrong, plain} {
 		for _, up := range []protocol{h1, h2c} {
@@ -230,19 +231,19 @@ func TestUpstreamThatIsNotTrusted(t *testing.T) {
 
 // TestMutualTLS asks clients for certificates, and shows its own.
 func TestMutualTLS(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
-	own := ca.issue("client.test")
+	ca, other := certtest.NewCA(), certtest.NewCA()
+	own := ca.Issue("client.test")
 	primary := secureBackend(t, &tls.Config{
-		Certificates: []tls.Certificate{ca.issue("up.test").tls(t)}, ClientCAs: ca.pool(), ClientAuth: tls.RequireAndVerifyClientCert,
+		Certificates: []tls.Certificate{ca.Issue("up.test").TLS()}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
 	}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].Subject.CommonName)
 	})
 	s := newScene(primary)
 	originating(t, s.clusters[0], ca, func(ctx *tlsv3.UpstreamTlsContext) {
-		ctx.CommonTlsContext.TlsCertificates = []*tlsv3.TlsCertificate{ca.issue("proxy.test").proto()}
+		ctx.CommonTlsContext.TlsCertificates = []*tlsv3.TlsCertificate{certificate(ca.Issue("proxy.test"))}
 	})
 	for _, required := range []bool{true, false} {
-		ctx := terminating(ca.issue("127.0.0.1"))
+		ctx := terminating(ca.Issue("127.0.0.1"))
 		ctx.RequireClientCertificate = wrapperspb.Bool(required)
 		trusting(ctx.CommonTlsContext, ca, nil)
 		_, addr := run(t, s.secure(t, ctx), proxy.Options{Concurrency: 1})
@@ -251,9 +252,9 @@ func TestMutualTLS(t *testing.T) {
 			certs []tls.Certificate
 			ok    bool
 		}{
-			{"right", []tls.Certificate{own.tls(t)}, true},
+			{"right", []tls.Certificate{own.TLS()}, true},
 			{"none", nil, !required},
-			{"wrong", []tls.Certificate{other.issue("client.test").tls(t)}, false},
+			{"wrong", []tls.Certificate{other.Issue("client.test").TLS()}, false},
 		} {
 			show := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				if len(tt.certs) == 0 {
@@ -261,7 +262,7 @@ func TestMutualTLS(t *testing.T) {
 				}
 				return &tt.certs[0], nil
 			}
-			resp, err := secureClient(t, &tls.Config{RootCAs: ca.pool(), GetClientCertificate: show}, h1).Get("https://" + addr)
+			resp, err := secureClient(t, &tls.Config{RootCAs: ca.Pool(), GetClientCertificate: show}, h1).Get("https://" + addr)
 			if (err == nil) != tt.ok {
 				t.Errorf("required %v, certificate %s: %v", required, tt.name, err)
 			}
@@ -277,9 +278,9 @@ func TestMutualTLS(t *testing.T) {
 
 // TestCertificateReload replaces a certificate while clients are there.
 func TestCertificateReload(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	s := newScene(backend(t, echo))
-	first, second := terminating(ca.issue("127.0.0.1", "first")), terminating(ca.issue("127.0.0.1", "second"))
+	first, second := terminating(ca.Issue("127.0.0.1", "first")), terminating(ca.Issue("127.0.0.1", "second"))
 	p, addr := run(t, s.secure(t, first), proxy.Options{Concurrency: 1})
 	sessions := tls.NewLRUClientSessionCache(8)
 	ask := func(c *http.Client) *tls.ConnectionState {
@@ -294,13 +295,13 @@ func TestCertificateReload(t *testing.T) {
 	}
 	fresh := func() *tls.ConnectionState {
 		t.Helper()
-		c := secureClient(t, &tls.Config{RootCAs: ca.pool(), ClientSessionCache: sessions}, h1)
+		c := secureClient(t, &tls.Config{RootCAs: ca.Pool(), ClientSessionCache: sessions}, h1)
 		defer c.CloseIdleConnections()
 		return ask(c)
 	}
 	stays := map[protocol]*http.Client{}
 	for _, down := range []protocol{h1, h2c} {
-		stays[down] = secureClient(t, &tls.Config{RootCAs: ca.pool()}, down)
+		stays[down] = secureClient(t, &tls.Config{RootCAs: ca.Pool()}, down)
 		ask(stays[down])
 	}
 	fresh()
@@ -330,11 +331,11 @@ func TestCertificateReload(t *testing.T) {
 
 // TestPlainTextOnTLSPort sends what is no TLS, or not all of it.
 func TestPlainTextOnTLSPort(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	s := newScene(backend(t, echo))
 	for _, names := range [][]string{nil, {"a.test"}} {
-		snap := s.secure(t, terminating(ca.issue("a.test")))
-		snap.Listeners[0].FilterChains = []*listenerv3.FilterChain{chainOf(t, s.hcm, terminating(ca.issue("a.test")), names...)}
+		snap := s.secure(t, terminating(ca.Issue("a.test")))
+		snap.Listeners[0].FilterChains = []*listenerv3.FilterChain{chainOf(t, s.hcm, terminating(ca.Issue("a.test")), names...)}
 		p, addr := run(t, snap, proxy.Options{Concurrency: 1})
 		c := dial(t, addr)
 		c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")

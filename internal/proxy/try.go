@@ -81,7 +81,7 @@ func (x *exchange) try(f *route.Forward, e *upstream.Endpoint) (another, fresh b
 // use is what the try's stream is for.
 func (x *exchange) use() upstream.Use {
 	return upstream.Use{
-		Fresh: x.resent, HTTP2: x.req.HTTP2, Raw: x.upgrade != nil || x.connect,
+		Fresh: x.resent, HTTP2: x.req.HTTP2, Raw: x.upgrade != nil || x.connect, Upgrade: x.upgrade != nil,
 		Authority: x.req.Authority(), Hostname: x.endpoint.Hostname,
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/sundog-mesh/sundog/internal/http2"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/redact"
+	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/upstream"
 )
 
@@ -29,7 +31,9 @@ type worker struct {
 	http      map[string]*httpCounters    // by stat prefix
 	clusters  map[string]*clusterCounters // by stat name
 	random    *mathrand.ChaCha8
-	records   []*record   // free
+	records   []*record // free
+	bodies    *traffic.BodyStore
+	scratch   redact.Scratch
 	exchanges []*exchange // free
 	streams   http2.Pool
 
@@ -51,10 +55,19 @@ type view struct {
 type routeView struct {
 	row     *mirror.RouteRow
 	mirrors []*mirror.Row
+	redact  func(*traffic.Head) // nil: nothing
 }
 
+// shadowReceive bounds what the kernel takes in for a copy that does not read
+// yet, in bytes. It would take megabytes, at the expense of the core that
+// happens to be there.
+const shadowReceive = 128 << 10
+
+// maxKept bounds the bodies that all loops keep at a time, in bytes.
+const maxKept = 128 << 20
+
 func newWorker(p *Proxy, id int, local netip.Addr) (*worker, error) {
-	l, err := loop.New(loop.Options{Logger: p.opt.Logger})
+	l, err := loop.New(loop.Options{Logger: p.opt.Logger, Clock: p.opt.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("making event loop %d: %w", id, err)
 	}
@@ -64,14 +77,17 @@ func newWorker(p *Proxy, id int, local netip.Addr) (*worker, error) {
 		http:     map[string]*httpCounters{},
 		clusters: map[string]*clusterCounters{},
 		view:     &view{},
+		bodies:   traffic.NewBodyStore(maxKept / int64(p.opt.Concurrency)),
 	}
 	var seed [32]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, fmt.Errorf("seeding event loop %d: %w", id, err)
 	}
 	w.random = mathrand.NewChaCha8(seed)
-	w.primary = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Opened: p.own.Add, Closed: p.own.Remove})
-	w.shadows = upstream.NewPool(l, upstream.PoolOptions{Mark: Mark, Unlimited: true, Opened: p.origins.Add, Closed: p.origins.Remove})
+	w.primary = upstream.NewPool(l, upstream.PoolOptions{Socket: loop.SocketOptions{Mark: Mark}, Opened: p.own.Add, Closed: p.own.Remove})
+	w.shadows = upstream.NewPool(l, upstream.PoolOptions{
+		Socket: loop.SocketOptions{Mark: Mark, ReceiveBuffer: shadowReceive}, Unlimited: true, Opened: p.origins.Add, Closed: p.origins.Remove,
+	})
 	w.side = mirror.NewSide(l, w.shadows, local)
 	l.Post(func() {
 		l.Go(w)
@@ -110,8 +126,11 @@ func (w *worker) adopt() {
 	for id, r := range g.routes {
 		row := w.ledger.Route(r.Key)
 		v.routes[id].row = row
+		if ps := g.policies[id]; len(ps) > 0 && ps[0].Redactor != nil {
+			v.routes[id].redact = func(h *traffic.Head) { ps[0].Redactor.Head(&w.scratch, h) }
+		}
 		for i, p := range g.policies[id] {
-			v.routes[id].mirrors = append(v.routes[id].mirrors, row.Mirror(mirrorName(g.policies[id], i), p.Mirror.Share()))
+			v.routes[id].mirrors = append(v.routes[id].mirrors, row.Mirror(mirrorName(g.policies[id], i), p.Share.Fraction()))
 		}
 	}
 	w.view = v

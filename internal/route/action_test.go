@@ -311,10 +311,10 @@ route:
   - cluster: m2
 `).Match(h, 0)
 	m := &r.Forward.Mirrors[0]
-	if !m.NoHostSuffix || m.Share() != 1 || m.Numerator != 100 || m.Denominator != 100 {
+	if !m.NoHostSuffix || m.Numerator != 100 || m.Denominator != 100 {
 		t.Errorf("%+v", m)
 	}
-	if m2 := &r.Forward.Mirrors[1]; m2.NoHostSuffix || m2.Share() != 1 {
+	if m2 := &r.Forward.Mirrors[1]; m2.NoHostSuffix || uint64(m2.Numerator) != m2.Denominator {
 		t.Errorf("%+v", m2)
 	}
 	if host := m.Rewrite(h, &route.Context{Request: h}); !host {

@@ -38,6 +38,7 @@ func (c *compiler) route(in *routev3.Route, i int) (*Route, string) {
 	switch a := in.GetAction().(type) {
 	case *routev3.Route_Route:
 		r.Forward = c.forward(a.Route)
+		c.policy(r.Forward, in.GetMetadata())
 	case *routev3.Route_Redirect:
 		r.Redirect = c.redirect(a.Redirect)
 	case *routev3.Route_DirectResponse:

@@ -185,9 +185,6 @@ metadata: {filter_metadata: {istio: {config: x}}}
 	if diff := cmp.Diff(wantMirrors, f.Mirrors, cmpopts.IgnoreUnexported(route.Mirror{})); diff != "" {
 		t.Error(diff)
 	}
-	if f.Mirrors[0].Share() != 0.5 {
-		t.Errorf("share %v", f.Mirrors[0].Share())
-	}
 	wantRetry := &route.Retry{
 		On:       route.OnConnectFailure | route.OnRefusedStream | route.OnUnavailable | route.OnCancelled | route.OnRetriableStatusCodes,
 		Attempts: 2, StatusCodes: []int{503}, PreviousHosts: true, HostSelectionAttempts: 5,

@@ -73,6 +73,7 @@ func (m *Mirror) Rewrite(h *traffic.Head, ctx *Context) (host bool) {
 	for i := range m.mutations {
 		m.mutations[i].apply(h, h, nil, ctx)
 	}
+	m.path.rewrite(h)
 	if len(m.hostLiteral) > 0 {
 		h.SetAuthority(m.hostLiteral)
 		return true

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"github.com/sundog-mesh/sundog/internal/policy"
 )
 
 // Table is a compiled route configuration.
@@ -104,6 +105,8 @@ type Forward struct {
 
 	Retry   *Retry // nil: no retries
 	Mirrors []Mirror
+	// Policy is the ShadowPolicy of the route; nil without one.
+	Policy *policy.Policy
 	// Hash is what the endpoint is chosen by, where the cluster goes by a hash;
 	// nil: nothing.
 	Hash *HashPolicy
@@ -180,10 +183,8 @@ type Mirror struct {
 
 	hostLiteral []byte
 	mutations   []headerOps // in this order
+	path        copyPath
 }
-
-// Share is the mirrored fraction, from 0 to 1.
-func (m *Mirror) Share() float64 { return float64(m.Numerator) / float64(m.Denominator) }
 
 // The uses of a request's random number. Each gets bits of its own, so that,
 // for one, a weighted split and a fault do not always hit the same requests.

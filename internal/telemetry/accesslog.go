@@ -74,6 +74,7 @@ func NewAccessLog(opt LogOptions) *AccessLog {
 type scratch struct {
 	line   []byte
 	record record
+	shown  traffic.Exchange // without what must not be shown
 }
 
 // plan is a compiled set of access loggers.
@@ -126,6 +127,9 @@ func (l *AccessLog) Offer(ev traffic.Event, e *traffic.Exchange) bool {
 	}
 	sc := l.scratch.Get().(*scratch)
 	defer l.scratch.Put(sc)
+	if e.Redact != nil {
+		e = sc.redacted(e)
+	}
 	sc.record = record{e: e, altNames: p.altNames}
 	ok := true
 	for i := range loggers {
@@ -136,6 +140,27 @@ func (l *AccessLog) Offer(ev traffic.Event, e *traffic.Exchange) bool {
 	}
 	sc.record = record{}
 	return ok
+}
+
+// redacted is the exchange as it may be shown, valid until the next.
+func (sc *scratch) redacted(e *traffic.Exchange) *traffic.Exchange {
+	m := &sc.shown
+	request, response, shadows := m.Request, m.Primary.Response, m.Shadows[:0]
+	*m = *e
+	m.Request, m.Primary.Response, m.Shadows = request, response, shadows
+	m.Request.CopyFrom(&e.Request)
+	e.Redact(&m.Request)
+	m.Primary.Response.CopyFrom(&e.Primary.Response)
+	e.Redact(&m.Primary.Response)
+	for i := range e.Shadows {
+		to := m.AddShadow()
+		response := to.Response
+		*to = e.Shadows[i]
+		to.Response = response
+		to.Response.CopyFrom(&e.Shadows[i].Response)
+		e.Redact(&to.Response)
+	}
+	return m
 }
 
 // format sets the scratch's line to the lines of one event, and returns how

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 )
 
@@ -33,9 +34,9 @@ func TestAllocations(t *testing.T) {
 	if raced || loop.Driver != "epoll" {
 		t.Skip("allocations are counted without the race detector, under epoll")
 	}
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	addr := echoTLS(t, l, compileServer(t, downstream(ca.issue(ecKey(t), "a.example"))), nil)
+	addr := echoTLS(t, l, compileServer(t, downstream(ca.Issue("a.example"))), nil)
 	cl := compileClient(t, upstream(ca, nil))
 	msg := payload(300)
 	on(t, l, func(task *loop.Task) {
@@ -78,9 +79,9 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 		t.Skip("the race detector takes memory of its own")
 	}
 	const many = 300
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	s := compileServer(t, downstream(ca.issue(ecKey(t), "a.example")))
+	s := compileServer(t, downstream(ca.Issue("a.example")))
 	rests := make(chan *loop.Conn, many)
 	r := &resting{make(chan string, many)}
 	addr := serve(t, l, func(task *loop.Task, c *loop.Conn) {
@@ -101,7 +102,7 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 	// The clients are kept as raw sockets: all their TLS state is garbage.
 	raws := make([]net.Conn, many)
 	for range 2 * 100 { // warm: the loop's own pools
-		nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+		nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		raws[i] = raw
-		nc := tls.Client(raw, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+		nc := tls.Client(raw, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 		if err := roundTrip(nc); err != nil {
 			t.Fatal(err)
 		}
@@ -147,13 +148,13 @@ func TestOthersGoOnDuringHandshakes(t *testing.T) {
 	if raced {
 		t.Skip("measures time")
 	}
-	ca := newAuthority(t)
-	for kind, p := range map[string]pair{"EC": ca.issue(ecKey(t), "a.example"), "RSA": ca.issue(rsaKey(t), "a.example")} {
+	ca := certtest.NewCA()
+	for kind, p := range map[string]certtest.Pair{"EC": ca.Issue("a.example"), "RSA": ca.IssueRSA("a.example")} {
 		t.Run(kind, func(t *testing.T) {
 			l := start(t)
 			s := compileServer(t, downstream(p))
 			addr := echoTLS(t, l, s, nil)
-			nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+			nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,14 +219,14 @@ func clientHello(t *testing.T) []byte {
 // BenchmarkHandshake is of the server's side and crypto/tls's client on one
 // machine; SUNDOG_TLS_KEY=rsa takes the other key.
 func BenchmarkHandshake(b *testing.B) {
-	ca := newAuthority(b)
-	key := ecKey(b)
+	ca := certtest.NewCA()
+	key := certtest.ECDSA()
 	if os.Getenv("SUNDOG_TLS_KEY") == "rsa" {
-		key = rsaKey(b)
+		key = certtest.RSA()
 	}
 	l := start(b)
-	addr := echoTLS(b, l, compileServer(b, downstream(ca.issue(key, "a.example"))), nil)
-	cfg := &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"}
+	addr := echoTLS(b, l, compileServer(b, downstream(ca.Sign(certtest.Template("a.example"), key))), nil)
+	cfg := &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"}
 	for b.Loop() {
 		nc, err := tls.Dial("tcp", addr.String(), cfg)
 		if err != nil {
@@ -239,9 +240,9 @@ func BenchmarkHandshake(b *testing.B) {
 func BenchmarkEcho(b *testing.B) {
 	for _, size := range []int{300, 16 << 10, 64 << 10} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
-			ca := newAuthority(b)
+			ca := certtest.NewCA()
 			l := start(b)
-			addr := echoTLS(b, l, compileServer(b, downstream(ca.issue(ecKey(b), "a.example"))), nil)
+			addr := echoTLS(b, l, compileServer(b, downstream(ca.Issue("a.example"))), nil)
 			cl := compileClient(b, upstream(ca, nil))
 			msg := payload(size)
 			on(b, l, func(task *loop.Task) {

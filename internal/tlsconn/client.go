@@ -1,8 +1,11 @@
 package tlsconn
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"net"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
@@ -87,6 +90,17 @@ func (cl *Client) VerifyName() (*Client, error) {
 	return &other, nil
 }
 
+// Offers are the protocols that are offered in ALPN, the best first.
+func (cl *Client) Offers() []string { return cl.config.NextProtos }
+
+// Offering is a Client like cl that offers these protocols instead.
+func (cl *Client) Offering(protocols ...string) *Client {
+	other := *cl
+	other.config = cl.config.Clone()
+	other.config.NextProtos = protocols
+	return &other
+}
+
 // Inherit takes the sessions of the Client that cl replaces, if certificates
 // and the rules for servers are the same, and reports whether it did. Call it
 // before cl is used.
@@ -141,20 +155,40 @@ func (d *dial) Run(t *loop.Task) {
 		}
 	}
 	a := &conn{wire: d.wire, task: t}
-	a.tls = tls.Client(a, d.cl.configFor(a, d.name))
+	a.tls = tls.Client(a, d.cl.configFor(d.c.Remote().String(), d.name, func(c *certificate) *tls.Certificate { return c.keyed(a) }))
 	_, _ = a.handshake() // Fail has told
 }
 
-// configFor is the configuration of one handshake.
-func (cl *Client) configFor(a *conn, name string) *tls.Config {
+// Handshake secures nc, which is no loop's and belongs to the caller no more.
+// It ends when ctx does. The server name is as in Begin; protocols, unless
+// there are none, are offered in ALPN instead of the context's.
+func (cl *Client) Handshake(ctx context.Context, nc net.Conn, serverName string, protocols []string) (net.Conn, error) {
+	if serverName == "" {
+		serverName = cl.sni
+	}
+	cfg := cl.configFor(nc.RemoteAddr().String(), serverName, func(c *certificate) *tls.Certificate { return c.tls })
+	if len(protocols) > 0 {
+		cfg.NextProtos = protocols
+	}
+	secure := tls.Client(nc, cfg)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return secure, nil
+}
+
+// configFor is the configuration of one handshake with remote. own makes the
+// client's certificate one for this handshake.
+func (cl *Client) configFor(remote, name string, own func(*certificate) *tls.Certificate) *tls.Config {
 	cfg := cl.config.Clone()
 	cfg.ServerName = name
 	if cl.sessions != nil {
-		cfg.ClientSessionCache = endpointSessions{cl.sessions, a.wire.Conn().Remote().String() + " " + name}
+		cfg.ClientSessionCache = endpointSessions{cl.sessions, remote + " " + name}
 	}
 	if len(cl.certs.all) > 0 {
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return cl.certs.all[0].keyed(a), nil
+			return own(cl.certs.all[0]), nil
 		}
 	}
 	if cl.verify != nil {

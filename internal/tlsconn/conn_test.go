@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
@@ -32,10 +33,10 @@ func versions(t *testing.T, f func(t *testing.T, version uint16)) {
 
 func TestServerEchoesMuch(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
-		ca := newAuthority(t)
+		ca := certtest.NewCA()
 		ends := make(chan error, 1)
-		addr := echoTLS(t, start(t), compileServer(t, downstream(ca.issue(ecKey(t), "a.example"))), ends)
-		nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.pool(), ServerName: "a.example", MaxVersion: version})
+		addr := echoTLS(t, start(t), compileServer(t, downstream(ca.Issue("a.example"))), ends)
+		nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example", MaxVersion: version})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,8 +62,8 @@ func TestServerEchoesMuch(t *testing.T) {
 
 func TestClientEchoesMuch(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
-		ca := newAuthority(t)
-		addr := goEcho(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(ecKey(t), "a.example").tls(t)}, MaxVersion: version})
+		ca := certtest.NewCA()
+		addr := goEcho(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue("a.example").TLS()}, MaxVersion: version})
 		l, cl := start(t), compileClient(t, upstream(ca, nil))
 		want := payload(16 << 20)
 		on(t, l, func(task *loop.Task) {
@@ -134,12 +135,12 @@ func goEcho(t testing.TB, cfg *tls.Config) netip.AddrPort {
 
 // TestOutputBeforeTheHandshake is written when nothing is connected yet.
 func TestOutputBeforeTheHandshake(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	addr := echoTLS(t, l, compileServer(t, downstream(ca.issue(rsaKey(t), "a.example"))), nil)
+	addr := echoTLS(t, l, compileServer(t, downstream(ca.IssueRSA("a.example"))), nil)
 	cl := compileClient(t, upstream(ca, nil))
 	on(t, l, func(task *loop.Task) {
-		c, err := l.Connect(task, addr, 0)
+		c, err := l.Connect(task, addr, loop.SocketOptions{})
 		if err != nil {
 			t.Error(err)
 			return
@@ -194,14 +195,14 @@ func (c chopper) Write(p []byte) (int, error) {
 
 func TestRecordsInPieces(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
-		ca := newAuthority(t)
-		addr := echoTLS(t, start(t), compileServer(t, downstream(ca.issue(ecKey(t), "a.example"))), nil)
+		ca := certtest.NewCA()
+		addr := echoTLS(t, start(t), compileServer(t, downstream(ca.Issue("a.example"))), nil)
 		for _, n := range []int{1, 2, 3, 5, 7, 516, 517, 518} {
 			raw, err := net.Dial("tcp", addr.String())
 			if err != nil {
 				t.Fatal(err)
 			}
-			nc := tls.Client(chopper{raw, n}, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example", MaxVersion: version})
+			nc := tls.Client(chopper{raw, n}, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example", MaxVersion: version})
 			_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
 			for _, size := range []int{1, 300, 5000} {
 				want, got := payload(size), make([]byte, size)
@@ -219,14 +220,14 @@ func TestRecordsInPieces(t *testing.T) {
 
 // TestManySmallRecords come in one segment: none may be left lying.
 func TestManySmallRecords(t *testing.T) {
-	ca := newAuthority(t)
-	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.issue(ecKey(t), "a.example"))), nil)
+	ca := certtest.NewCA()
+	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.Issue("a.example"))), nil)
 	raw, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	joined := &joiner{Conn: raw}
-	nc := tls.Client(joined, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+	nc := tls.Client(joined, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 	defer nc.Close()
 	if err := nc.Handshake(); err != nil {
 		t.Fatal(err)
@@ -272,9 +273,9 @@ func (j *joiner) release() {
 }
 
 func TestSlowReaderBoundsMemory(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	s := compileServer(t, downstream(ca.issue(ecKey(t), "a.example")))
+	s := compileServer(t, downstream(ca.Issue("a.example")))
 	const total = 16 << 20
 	most := make(chan int, 1)
 	addr := serve(t, l, func(task *loop.Task, c *loop.Conn) {
@@ -300,7 +301,7 @@ func TestSlowReaderBoundsMemory(t *testing.T) {
 		drain(task, c)
 		most <- pending
 	})
-	nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+	nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,9 +338,9 @@ func (r *resting) ConnReadable(c *loop.Conn) {
 }
 
 func TestRest(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	s := compileServer(t, downstream(ca.issue(ecKey(t), "a.example")))
+	s := compileServer(t, downstream(ca.Issue("a.example")))
 	r := &resting{make(chan string, 1)}
 	rests := make(chan bool, 1)
 	addr := serve(t, l, func(task *loop.Task, c *loop.Conn) {
@@ -354,7 +355,7 @@ func TestRest(t *testing.T) {
 	}
 	defer raw.Close()
 	j := &joiner{Conn: raw}
-	nc := tls.Client(j, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+	nc := tls.Client(j, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 	if err := nc.Handshake(); err != nil {
 		t.Fatal(err)
 	}

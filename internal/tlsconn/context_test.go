@@ -17,6 +17,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/tlsconn"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -32,32 +33,32 @@ func roundTrip(nc *tls.Conn) error {
 	return err
 }
 
-func requireClients(s *tlsv3.DownstreamTlsContext, a *authority) *tlsv3.DownstreamTlsContext {
+func requireClients(s *tlsv3.DownstreamTlsContext, a *certtest.CA) *tlsv3.DownstreamTlsContext {
 	s.RequireClientCertificate = wrapperspb.Bool(true)
 	s.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{
-		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(a.pem)},
+		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(a.PEM)},
 	}
 	return s
 }
 
 func TestMutual(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
-		ca, other := newAuthority(t), newAuthority(t)
+		ca, other := certtest.NewCA(), certtest.NewCA()
 		l := start(t)
-		addr := echoTLS(t, l, compileServer(t, requireClients(downstream(ca.issue(ecKey(t), "a.example")), ca)), nil)
+		addr := echoTLS(t, l, compileServer(t, requireClients(downstream(ca.Issue("a.example")), ca)), nil)
 		for name, c := range map[string]struct {
 			certs []tls.Certificate
 			ok    bool
 		}{
-			"ours":         {[]tls.Certificate{ca.issue(ecKey(t), "client").tls(t)}, true},
-			"ours, RSA":    {[]tls.Certificate{ca.issue(rsaKey(t), "client").tls(t)}, true},
-			"of others":    {[]tls.Certificate{other.issue(ecKey(t), "client").tls(t)}, false},
-			"expired":      {[]tls.Certificate{ca.issueUntil(time.Now().Add(-time.Hour), ecKey(t), "client").tls(t)}, false},
+			"ours":         {[]tls.Certificate{ca.Issue("client").TLS()}, true},
+			"ours, RSA":    {[]tls.Certificate{ca.IssueRSA("client").TLS()}, true},
+			"of others":    {[]tls.Certificate{other.Issue("client").TLS()}, false},
+			"expired":      {[]tls.Certificate{expired(ca, "client").TLS()}, false},
 			"without any":  {nil, false},
-			"CA as client": {[]tls.Certificate{{Certificate: [][]byte{other.cert.Raw}, PrivateKey: other.key}}, false},
+			"CA as client": {[]tls.Certificate{{Certificate: [][]byte{other.Cert.Raw}, PrivateKey: other.Key}}, false},
 		} {
 			nc, err := tls.Dial("tcp", addr.String(), &tls.Config{
-				RootCAs: ca.pool(), ServerName: "a.example", MaxVersion: version,
+				RootCAs: ca.Pool(), ServerName: "a.example", MaxVersion: version,
 				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 					if len(c.certs) == 0 {
 						return &tls.Certificate{}, nil
@@ -96,16 +97,16 @@ func try(t *testing.T, ctx *tlsv3.UpstreamTlsContext, name string, server *tls.C
 }
 
 func TestClientCertificate(t *testing.T) {
-	ca := newAuthority(t)
-	for name, key := range map[string]pair{"EC": ca.issue(ecKey(t), "client"), "RSA": ca.issue(rsaKey(t), "client")} {
+	ca := certtest.NewCA()
+	for name, key := range map[string]certtest.Pair{"EC": ca.Issue("client"), "RSA": ca.IssueRSA("client")} {
 		for _, sent := range []bool{true, false} {
 			ctx := upstream(ca, nil)
 			if sent {
-				ctx.CommonTlsContext.TlsCertificates = []*tlsv3.TlsCertificate{key.proto()}
+				ctx.CommonTlsContext.TlsCertificates = []*tlsv3.TlsCertificate{certificate(key)}
 			}
 			err := try(t, ctx, "a.example", &tls.Config{
-				Certificates: []tls.Certificate{ca.issue(ecKey(t), "a.example").tls(t)},
-				ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: ca.pool(),
+				Certificates: []tls.Certificate{ca.Issue("a.example").TLS()},
+				ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(),
 			})
 			if (err == nil) != sent {
 				t.Errorf("%s, sent %v: %v", name, sent, err)
@@ -130,8 +131,8 @@ func TestNamesOfServers(t *testing.T) {
 		dns = tlsv3.SubjectAltNameMatcher_DNS
 		ip  = tlsv3.SubjectAltNameMatcher_IP_ADDRESS
 	)
-	ca := newAuthority(t)
-	cert := ca.issue(ecKey(t), "a.example", "*.wild.example", "spiffe://cluster.local/ns/a/sa/b", "10.1.2.3").tls(t)
+	ca := certtest.NewCA()
+	cert := ca.Issue("a.example", "*.wild.example", "spiffe://cluster.local/ns/a/sa/b", "10.1.2.3").TLS()
 	addr := goEcho(t, &tls.Config{Certificates: []tls.Certificate{cert}})
 	l := start(t)
 	for _, c := range []struct {
@@ -195,8 +196,8 @@ func TestNamesOfServers(t *testing.T) {
 }
 
 func TestUnverifiedIsSaid(t *testing.T) {
-	ca := newAuthority(t)
-	server := &tls.Config{Certificates: []tls.Certificate{ca.issue(ecKey(t), "a.example").tls(t)}}
+	ca := certtest.NewCA()
+	server := &tls.Config{Certificates: []tls.Certificate{ca.Issue("a.example").TLS()}}
 	if err := try(t, &tlsv3.UpstreamTlsContext{}, "", server); err != nil {
 		t.Error(err)
 	}
@@ -207,8 +208,8 @@ func TestUnverifiedIsSaid(t *testing.T) {
 }
 
 func TestCertificateBySNIAndKey(t *testing.T) {
-	ca := newAuthority(t)
-	ctx := downstream(ca.issue(rsaKey(t), "a.example"), ca.issue(ecKey(t), "a.example"), ca.issue(ecKey(t), "*.b.example"))
+	ca := certtest.NewCA()
+	ctx := downstream(ca.IssueRSA("a.example"), ca.Issue("a.example"), ca.Issue("*.b.example"))
 	ctx.CommonTlsContext.AlpnProtocols = []string{"h2", "http/1.1"}
 	l := start(t)
 	addr := echoTLS(t, l, compileServer(t, ctx), nil)
@@ -253,8 +254,8 @@ func TestCertificateBySNIAndKey(t *testing.T) {
 }
 
 func TestParams(t *testing.T) {
-	ca := newAuthority(t)
-	ctx := downstream(ca.issue(ecKey(t), "a.example"))
+	ca := certtest.NewCA()
+	ctx := downstream(ca.Issue("a.example"))
 	ctx.CommonTlsContext.TlsParams = &tlsv3.TlsParameters{
 		TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_2,
 		CipherSuites:              []string{"[ECDHE-ECDSA-AES256-GCM-SHA384|DHE-RSA-AES128-SHA]"},
@@ -265,7 +266,7 @@ func TestParams(t *testing.T) {
 		t.Errorf("Ignored = %q", s.Ignored)
 	}
 	addr := echoTLS(t, start(t), s, nil)
-	nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+	nc, err := tls.Dial("tcp", addr.String(), &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,8 +278,8 @@ func TestParams(t *testing.T) {
 }
 
 func TestSecretsAndFiles(t *testing.T) {
-	ca := newAuthority(t)
-	p := ca.issue(ecKey(t), "a.example")
+	ca := certtest.NewCA()
+	p := ca.Issue("a.example")
 	dir := t.TempDir()
 	file := func(name, content string) *corev3.DataSource {
 		at := filepath.Join(dir, name)
@@ -291,11 +292,11 @@ func TestSecretsAndFiles(t *testing.T) {
 		switch name {
 		case "cert":
 			return &tlsv3.Secret{Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-				CertificateChain: file("cert.pem", p.cert), PrivateKey: file("key.pem", p.key),
+				CertificateChain: file("cert.pem", p.Cert), PrivateKey: file("key.pem", p.Key),
 			}}}
 		case "ca":
 			return &tlsv3.Secret{Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-				TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: []byte(ca.pem)}},
+				TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: []byte(ca.PEM)}},
 			}}}
 		}
 		return nil

@@ -11,19 +11,20 @@ import (
 	"time"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 )
 
 func TestEndWithoutCloseNotify(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	ends := make(chan error, 1)
-	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.issue(ecKey(t), "a.example"))), ends)
+	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.Issue("a.example"))), ends)
 	for _, polite := range []bool{true, false} {
 		raw, err := net.Dial("tcp", addr.String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		nc := tls.Client(raw, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"})
+		nc := tls.Client(raw, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"})
 		if _, err := nc.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -48,9 +49,9 @@ func TestEndWithoutCloseNotify(t *testing.T) {
 }
 
 func TestStalledClientMeetsTheDeadline(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	s := compileServer(t, downstream(ca.issue(ecKey(t), "a.example")))
+	s := compileServer(t, downstream(ca.Issue("a.example")))
 	ends := make(chan error, 1)
 	addr := serve(t, l, func(task *loop.Task, c *loop.Conn) {
 		defer c.Close()
@@ -72,9 +73,9 @@ func TestStalledClientMeetsTheDeadline(t *testing.T) {
 }
 
 func TestGarbage(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	ends := make(chan error, 1)
-	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.issue(ecKey(t), "a.example"))), ends)
+	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.Issue("a.example"))), ends)
 	for _, p := range []string{
 		"GET / HTTP/1.1\r\nhost: a\r\n\r\n", strings.Repeat("\x00", 100), "\x16\x03\x01\x00\x04\x02\x00\x00\x00",
 		"\x16\x03\x01\xff\xff" + strings.Repeat("x", 70000), "\x80\x2e\x01\x03\x01", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00",
@@ -92,10 +93,10 @@ func TestGarbage(t *testing.T) {
 }
 
 func TestOldVersionsRefused(t *testing.T) {
-	ca := newAuthority(t)
-	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.issue(ecKey(t), "a.example"))), nil)
+	ca := certtest.NewCA()
+	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.Issue("a.example"))), nil)
 	nc, err := tls.Dial("tcp", addr.String(), &tls.Config{
-		RootCAs: ca.pool(), ServerName: "a.example", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
+		RootCAs: ca.Pool(), ServerName: "a.example", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
 	})
 	if err == nil {
 		_ = nc.Close()
@@ -108,12 +109,12 @@ func TestOldVersionsRefused(t *testing.T) {
 
 // TestHandshakeFailureIsTold to whoever waits for the connection.
 func TestHandshakeFailureIsTold(t *testing.T) {
-	ca := newAuthority(t)
-	addr := goEcho(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(ecKey(t), "a.example").tls(t)}})
+	ca := certtest.NewCA()
+	addr := goEcho(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue("a.example").TLS()}})
 	l := start(t)
-	cl := compileClient(t, upstream(newAuthority(t), nil))
+	cl := compileClient(t, upstream(certtest.NewCA(), nil))
 	on(t, l, func(task *loop.Task) {
-		c, err := l.Connect(task, addr, 0)
+		c, err := l.Connect(task, addr, loop.SocketOptions{})
 		if err != nil {
 			t.Error(err)
 			return
@@ -148,7 +149,7 @@ func TestCloseEndsTheHandshake(t *testing.T) {
 	l, cl := start(t), compileClient(t, &tlsv3.UpstreamTlsContext{})
 	on(t, l, func(task *loop.Task) {
 		for range 20 {
-			c, err := l.Connect(task, ln.Addr().(*net.TCPAddr).AddrPort(), 0)
+			c, err := l.Connect(task, ln.Addr().(*net.TCPAddr).AddrPort(), loop.SocketOptions{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -166,8 +167,8 @@ func TestCloseEndsTheHandshake(t *testing.T) {
 // TestShutdownDuringHandshakes leaves no goroutine behind, parked tasks and
 // signatures under way included.
 func TestShutdownDuringHandshakes(t *testing.T) {
-	ca := newAuthority(t)
-	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.issue(rsaKey(t), "a.example"))), nil)
+	ca := certtest.NewCA()
+	addr := echoTLS(t, start(t), compileServer(t, downstream(ca.IssueRSA("a.example"))), nil)
 	p := hello(&tls.Config{ServerName: "a.example"})
 	for i := range 40 {
 		nc, err := net.Dial("tcp", addr.String())

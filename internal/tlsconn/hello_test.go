@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
@@ -108,7 +109,7 @@ func FuzzHello(f *testing.F) {
 		f.Add(p)
 		f.Add(split(p, 50))
 	}
-	cert := newAuthority(f).issue(ecKey(f), "a.example").tls(f)
+	cert := certtest.NewCA().Issue("a.example").TLS()
 	f.Fuzz(func(t *testing.T, p []byte) {
 		h, done, err := tlsconn.ParseHello(p)
 		if err != nil && (!done || !h.TLS || h.ServerName != "" || h.ALPN != nil) || !h.TLS && h.ServerName != "" {
@@ -156,9 +157,9 @@ type given struct {
 func (g *given) Read(p []byte) (int, error) { return g.r.Read(p) }
 
 func TestInspect(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	s := compileServer(t, downstream(ca.issue(ecKey(t), "a.example")))
+	s := compileServer(t, downstream(ca.Issue("a.example")))
 	type seen struct {
 		h   tlsconn.Hello
 		err error
@@ -182,7 +183,7 @@ func TestInspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nc := tls.Client(chopper{raw, n}, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example", NextProtos: []string{"h2"}})
+		nc := tls.Client(chopper{raw, n}, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example", NextProtos: []string{"h2"}})
 		if err := roundTrip(nc); err != nil {
 			t.Error(err)
 		}

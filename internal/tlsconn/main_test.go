@@ -2,25 +2,14 @@ package tlsconn_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"net/netip"
-	"net/url"
 	"testing"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/tlsconn"
 	"go.uber.org/goleak"
@@ -144,127 +133,33 @@ func echoTLS(t testing.TB, l *loop.Loop, s *tlsconn.Server, result chan<- error)
 	})
 }
 
-// authority signs the certificates of a test.
-type authority struct {
-	t    testing.TB
-	cert *x509.Certificate
-	key  crypto.Signer
-	pem  string
-	next int64
-}
-
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &authority{t: t, key: key, next: 1}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.pem = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return a
-}
-
-func (a *authority) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(a.cert)
-	return p
-}
-
-// pair is a certificate with its key.
-type pair struct{ cert, key string }
-
-func (p pair) proto() *tlsv3.TlsCertificate {
-	return &tlsv3.TlsCertificate{CertificateChain: inline(p.cert), PrivateKey: inline(p.key)}
-}
-
-func (p pair) tls(t testing.TB) tls.Certificate {
-	t.Helper()
-	c, err := tls.X509KeyPair([]byte(p.cert), []byte(p.key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+func certificate(p certtest.Pair) *tlsv3.TlsCertificate {
+	return &tlsv3.TlsCertificate{CertificateChain: inline(p.Cert), PrivateKey: inline(p.Key)}
 }
 
 func inline(s string) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: s}}
 }
 
-func ecKey(t testing.TB) crypto.Signer {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func rsaKey(t testing.TB) crypto.Signer {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-// issue makes a certificate of key for names: DNS names, addresses, URIs.
-func (a *authority) issue(key crypto.Signer, names ...string) pair {
-	return a.issueUntil(time.Now().Add(time.Hour), key, names...)
-}
-
-func (a *authority) issueUntil(end time.Time, key crypto.Signer, names ...string) pair {
-	a.t.Helper()
-	a.next++
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: names[0]},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	for _, n := range names {
-		if u, err := url.Parse(n); err == nil && u.Scheme != "" {
-			tmpl.URIs = append(tmpl.URIs, u)
-		} else if ip := net.ParseIP(n); ip != nil {
-			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
-		} else {
-			tmpl.DNSNames = append(tmpl.DNSNames, n)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	k, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return pair{
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})),
-	}
+// expired is a certificate whose time was over a minute ago.
+func expired(ca *certtest.CA, name string) certtest.Pair {
+	tmpl := certtest.Template(name)
+	tmpl.NotAfter = time.Now().Add(-time.Minute)
+	return ca.Sign(tmpl, certtest.ECDSA())
 }
 
 // downstream is a server's context with one certificate.
-func downstream(certs ...pair) *tlsv3.DownstreamTlsContext {
+func downstream(certs ...certtest.Pair) *tlsv3.DownstreamTlsContext {
 	ctx := &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{}}
 	for _, p := range certs {
-		ctx.CommonTlsContext.TlsCertificates = append(ctx.CommonTlsContext.TlsCertificates, p.proto())
+		ctx.CommonTlsContext.TlsCertificates = append(ctx.CommonTlsContext.TlsCertificates, certificate(p))
 	}
 	return ctx
 }
 
 // upstream is a client's context that trusts a.
-func upstream(a *authority, edit func(*tlsv3.CertificateValidationContext)) *tlsv3.UpstreamTlsContext {
-	v := &tlsv3.CertificateValidationContext{TrustedCa: inline(a.pem)}
+func upstream(a *certtest.CA, edit func(*tlsv3.CertificateValidationContext)) *tlsv3.UpstreamTlsContext {
+	v := &tlsv3.CertificateValidationContext{TrustedCa: inline(a.PEM)}
 	if edit != nil {
 		edit(v)
 	}
@@ -293,7 +188,7 @@ func compileClient(t testing.TB, ctx *tlsv3.UpstreamTlsContext) *tlsconn.Client 
 
 // connect makes a connection with TLS and waits for it.
 func connect(t *loop.Task, cl *tlsconn.Client, addr netip.AddrPort, name string) (*loop.Conn, error) {
-	c, err := t.Loop().Connect(t, addr, 0)
+	c, err := t.Loop().Connect(t, addr, loop.SocketOptions{})
 	if err != nil {
 		return nil, err
 	}

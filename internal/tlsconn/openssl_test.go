@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
@@ -93,9 +94,9 @@ func (p *process) say(t *testing.T, s string) {
 }
 
 func TestOpenSSLClient(t *testing.T) {
-	ca := newAuthority(t)
-	caFile := write(t, "ca.pem", ca.pem)
-	for kind, p := range map[string]pair{"EC": ca.issue(ecKey(t), "a.example"), "RSA": ca.issue(rsaKey(t), "a.example")} {
+	ca := certtest.NewCA()
+	caFile := write(t, "ca.PEM", ca.PEM)
+	for kind, p := range map[string]certtest.Pair{"EC": ca.Issue("a.example"), "RSA": ca.IssueRSA("a.example")} {
 		t.Run(kind, func(t *testing.T) {
 			addr := echoTLS(t, start(t), compileServer(t, downstream(p)), nil)
 			args := []string{"s_client", "-connect", addr.String(), "-servername", "a.example", "-CAfile", caFile, "-verify_return_error"}
@@ -118,9 +119,9 @@ func TestOpenSSLClient(t *testing.T) {
 }
 
 func TestCurl(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	l := start(t)
-	s := compileServer(t, downstream(ca.issue(rsaKey(t), "127.0.0.1")))
+	s := compileServer(t, downstream(ca.IssueRSA("127.0.0.1")))
 	body := payload(3 << 20)
 	addr := serve(t, l, func(task *loop.Task, c *loop.Conn) {
 		defer c.Close()
@@ -138,16 +139,16 @@ func TestCurl(t *testing.T) {
 		c.CloseSend()
 		drain(task, c)
 	})
-	out, err := exec.CommandContext(t.Context(), tool(t, "curl"), "-sS", "--cacert", write(t, "ca.pem", ca.pem), "https://"+addr.String()+"/").Output()
+	out, err := exec.CommandContext(t.Context(), tool(t, "curl"), "-sS", "--cacert", write(t, "ca.PEM", ca.PEM), "https://"+addr.String()+"/").Output()
 	if err != nil || !bytes.Equal(out, body) {
 		t.Errorf("curl got %d bytes of %d: %v", len(out), len(body), err)
 	}
 }
 
 func TestOpenSSLServer(t *testing.T) {
-	ca := newAuthority(t)
-	p := ca.issue(rsaKey(t), "a.example")
-	cert, key := write(t, "cert.pem", p.cert), write(t, "key.pem", p.key)
+	ca := certtest.NewCA()
+	p := ca.IssueRSA("a.example")
+	cert, key := write(t, "cert.pem", p.Cert), write(t, "key.pem", p.Key)
 	l, cl := start(t), compileClient(t, upstream(ca, nil))
 	serverAt := func(version string) (*process, *net.TCPAddr) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,6 +9,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/loop"
 	"github.com/sundog-mesh/sundog/internal/tlsconn"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -35,10 +36,10 @@ func resumes(t *testing.T, addrs [2]netip.AddrPort, cfg *tls.Config) bool {
 
 func TestResumption(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
-		ca := newAuthority(t)
-		cert := ca.issue(ecKey(t), "a.example")
+		ca := certtest.NewCA()
+		cert := ca.Issue("a.example")
 		cfg := func() *tls.Config {
-			return &tls.Config{RootCAs: ca.pool(), ServerName: "a.example", MaxVersion: version}
+			return &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example", MaxVersion: version}
 		}
 		serverOf := func(ctx *tlsv3.DownstreamTlsContext, old *tlsconn.Server, inherits bool) (*tlsconn.Server, netip.AddrPort) {
 			s := compileServer(t, ctx)
@@ -49,7 +50,7 @@ func TestResumption(t *testing.T) {
 		}
 		first, addr1 := serverOf(downstream(cert), nil, false)
 		_, same := serverOf(downstream(cert), first, true)
-		_, changed := serverOf(requireClients(downstream(cert), newAuthority(t)), first, false)
+		_, changed := serverOf(requireClients(downstream(cert), certtest.NewCA()), first, false)
 		_, other := serverOf(downstream(cert), nil, false)
 		off := downstream(cert)
 		off.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true}
@@ -73,8 +74,8 @@ func TestResumption(t *testing.T) {
 }
 
 func TestSharedTicketKeys(t *testing.T) {
-	ca := newAuthority(t)
-	cert := ca.issue(ecKey(t), "a.example")
+	ca := certtest.NewCA()
+	cert := ca.Issue("a.example")
 	ctx := downstream(cert)
 	ctx.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_SessionTicketKeys{SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{
 		Keys: []*corev3.DataSource{inline(strings.Repeat("k", 80))},
@@ -83,15 +84,15 @@ func TestSharedTicketKeys(t *testing.T) {
 	for i := range addrs {
 		addrs[i] = echoTLS(t, start(t), compileServer(t, ctx), nil)
 	}
-	if !resumes(t, addrs, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example"}) {
+	if !resumes(t, addrs, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example"}) {
 		t.Error("the same ticket keys do not resume")
 	}
 }
 
 func TestClientResumes(t *testing.T) {
 	versions(t, func(t *testing.T, version uint16) {
-		ca := newAuthority(t)
-		addr := goEcho(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(ecKey(t), "a.example").tls(t)}, MaxVersion: version})
+		ca := certtest.NewCA()
+		addr := goEcho(t, &tls.Config{Certificates: []tls.Certificate{ca.Issue("a.example").TLS()}, MaxVersion: version})
 		l := start(t)
 		first := compileClient(t, upstream(ca, nil))
 		heir, stranger := compileClient(t, upstream(ca, nil)), compileClient(t, upstream(ca, typed(tlsv3.SubjectAltNameMatcher_DNS, exact("b.example"))))
@@ -126,8 +127,8 @@ func TestClientResumes(t *testing.T) {
 // TestMutualResumes: a resumed session still knows its client, and is not
 // taken by a server that trusts others.
 func TestMutualResumes(t *testing.T) {
-	ca := newAuthority(t)
-	cert, client := ca.issue(ecKey(t), "a.example"), ca.issue(ecKey(t), "client").tls(t)
+	ca := certtest.NewCA()
+	cert, client := ca.Issue("a.example"), ca.Issue("client").TLS()
 	l := start(t)
 	infos := make(chan tlsconn.Info, 2)
 	s := compileServer(t, requireClients(downstream(cert), ca))
@@ -140,7 +141,7 @@ func TestMutualResumes(t *testing.T) {
 		infos <- info
 		_ = echo(task, c)
 	})
-	if !resumes(t, [2]netip.AddrPort{addr, addr}, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example", Certificates: []tls.Certificate{client}}) {
+	if !resumes(t, [2]netip.AddrPort{addr, addr}, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.example", Certificates: []tls.Certificate{client}}) {
 		t.Error("not resumed")
 	}
 	for i := range 2 {
@@ -149,7 +150,7 @@ func TestMutualResumes(t *testing.T) {
 			t.Errorf("connection %d: %+v", i, info)
 		}
 	}
-	ctx := requireClients(downstream(cert), newAuthority(t))
+	ctx := requireClients(downstream(cert), certtest.NewCA())
 	if other := compileServer(t, ctx); other.Inherit(s) {
 		t.Error("a server that trusts another CA took the sessions over")
 	}

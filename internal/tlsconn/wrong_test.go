@@ -7,17 +7,17 @@ import (
 	"encoding/pem"
 	"strings"
 	"testing"
-	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
 
 func TestWrongContexts(t *testing.T) {
-	ca := newAuthority(t)
-	a, b := ca.issue(ecKey(t), "a.example"), ca.issue(ecKey(t), "b.example")
+	ca := certtest.NewCA()
+	a, b := ca.Issue("a.example"), ca.Issue("b.example")
 	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestWrongContexts(t *testing.T) {
 	missing.CommonTlsContext.TlsCertificates[0].PrivateKey = &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: "/nonexistent/key.pem"}}
 	crl := downstream(a)
 	crl.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{
-		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(ca.pem), Crl: inline("x")},
+		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(ca.PEM), Crl: inline("x")},
 	}
 	sds := &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: "gone"}}}}
 	block := func(kind string) string {
@@ -42,13 +42,13 @@ func TestWrongContexts(t *testing.T) {
 		want []string
 	}{
 		"nothing":         {nil, []string{"tls_certificates", "a server needs a certificate"}},
-		"wrong key":       {downstream(pair{a.cert, b.key}), []string{"tls_certificates[0].certificate_chain", "private_key", "does not match"}},
-		"other kind":      {downstream(pair{a.cert, ca.issue(p521, "x").key}), []string{"private_key", "do not make a pair"}},
-		"not PEM":         {downstream(pair{"hello", a.key}), []string{"certificate_chain", "is not PEM", "BEGIN CERTIFICATE"}},
-		"key as cert":     {downstream(pair{a.key, a.key}), []string{"certificate_chain", `of type "PRIVATE KEY", not "CERTIFICATE"`}},
-		"bad certificate": {downstream(pair{block("CERTIFICATE"), a.key}), []string{"certificate_chain"}},
-		"encrypted":       {downstream(pair{a.cert, block("ENCRYPTED PRIVATE KEY")}), []string{"private_key", "encrypted", "decrypt it first"}},
-		"empty":           {downstream(pair{"", a.key}), []string{"certificate_chain is empty"}},
+		"wrong key":       {downstream(certtest.Pair{Cert: a.Cert, Key: b.Key}), []string{"tls_certificates[0].certificate_chain", "private_key", "does not match"}},
+		"other kind":      {downstream(certtest.Pair{Cert: a.Cert, Key: ca.Sign(certtest.Template("x"), p521).Key}), []string{"private_key", "do not make a pair"}},
+		"not PEM":         {downstream(certtest.Pair{Cert: "hello", Key: a.Key}), []string{"certificate_chain", "is not PEM", "BEGIN CERTIFICATE"}},
+		"key as cert":     {downstream(certtest.Pair{Cert: a.Key, Key: a.Key}), []string{"certificate_chain", `of type "PRIVATE KEY", not "CERTIFICATE"`}},
+		"bad certificate": {downstream(certtest.Pair{Cert: block("CERTIFICATE"), Key: a.Key}), []string{"certificate_chain"}},
+		"encrypted":       {downstream(certtest.Pair{Cert: a.Cert, Key: block("ENCRYPTED PRIVATE KEY")}), []string{"private_key", "encrypted", "decrypt it first"}},
+		"empty":           {downstream(certtest.Pair{Cert: "", Key: a.Key}), []string{"certificate_chain is empty"}},
 		"no file":         {missing, []string{"private_key", "/nonexistent/key.pem"}},
 		"no secret":       {sds, []string{`secret "gone"`, "does not exist"}},
 		"CRL":             {crl, []string{"validation_context.crl is not supported"}},
@@ -63,18 +63,18 @@ func TestWrongContexts(t *testing.T) {
 				t.Errorf("%s: %q is not in the error: %v", about, want, err)
 			}
 		}
-		if err != nil && (strings.Contains(err.Error(), a.key) || strings.Contains(err.Error(), b.key)) {
+		if err != nil && (strings.Contains(err.Error(), a.Key) || strings.Contains(err.Error(), b.Key)) {
 			t.Errorf("%s: the error shows a private key", about)
 		}
 	}
-	old := compileServer(t, downstream(ca.issueUntil(time.Now().Add(-time.Minute), ecKey(t), "a.example")))
+	old := compileServer(t, downstream(expired(ca, "a.example")))
 	if len(old.Ignored) != 1 || !strings.Contains(old.Ignored[0], "expired") {
 		t.Errorf("an expired certificate is not told of: %q", old.Ignored)
 	}
 }
 
 func TestWrongClientContexts(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewCA()
 	auto := &tlsv3.UpstreamTlsContext{AutoSniSanValidation: true}
 	for about, c := range map[string]struct {
 		ctx  *tlsv3.UpstreamTlsContext

@@ -21,8 +21,19 @@ type Exchange struct {
 	DownstreamLocal  netip.AddrPort
 	DownstreamRemote netip.AddrPort // after x-forwarded-for was trusted, as Envoy's %DOWNSTREAM_REMOTE_ADDRESS%
 
+	// Redact takes out of a head of this exchange what must not be shown; nil:
+	// all may be. It is for the loop that offers the exchange.
+	Redact func(*Head)
+
 	Request      Head  // as it went to the primary
 	RequestBytes int64 // of the body
+	// Compared says that bodies are kept, for the answers to be compared: the
+	// route's policy asks for it, and a copy was sent.
+	Compared    bool
+	RequestBody Body
+	// Received is the head of the primary's answer as it came, where Compared:
+	// Primary.Response is what the client got.
+	Received Head
 
 	Primary Answer
 	Shadows []Answer
@@ -34,10 +45,13 @@ type Answer struct {
 	Upstream      netip.AddrPort // zero when none was connected to
 	UpstreamLocal netip.AddrPort
 	Authority     string // of a shadow's request, "httpbin-shadow:8000"
+	Role          Role   // of a shadow
 	Outcome       Outcome
 
 	Response         Head // Status is 0 when there was none
 	ResponseBytes    int64
+	Body             Body
+	Trailers         Head // of a message whose body is kept
 	Flags            Flags
 	Details          string // Envoy's response code details, "via_upstream"
 	TransportFailure string // Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON%
@@ -46,15 +60,67 @@ type Answer struct {
 	ServiceTime time.Duration // from the end of the request's head sent to the answer's head; 0 when there was none
 }
 
-// Reset empties the exchange and keeps its memory.
+// Reset empties the exchange and keeps its memory; that of bodies goes back to
+// where it was lent.
 func (e *Exchange) Reset() {
-	shadows := e.Shadows[:0]
-	req, resp := e.Request, e.Primary.Response
-	req.Reset()
-	resp.Reset()
-	*e = Exchange{Request: req, Shadows: shadows}
-	e.Primary.Response = resp
+	e.RequestBody.Close()
+	e.Primary.reset()
+	for i := range e.Shadows {
+		e.Shadows[i].reset()
+	}
+	e.Request.Reset()
+	e.Received.Reset()
+	*e = Exchange{Request: e.Request, Received: e.Received, Primary: e.Primary, Shadows: e.Shadows[:0]}
 }
+
+// AddShadow appends an empty answer, which may have memory of an earlier one.
+// Pointers to others stay valid while there are no more than ReserveShadows made
+// room for.
+func (e *Exchange) AddShadow() *Answer {
+	if n := len(e.Shadows); n < cap(e.Shadows) {
+		e.Shadows = e.Shadows[:n+1]
+	} else {
+		e.Shadows = append(e.Shadows, Answer{})
+	}
+	return &e.Shadows[len(e.Shadows)-1]
+}
+
+// ReserveShadows makes room for n shadows.
+func (e *Exchange) ReserveShadows(n int) {
+	if cap(e.Shadows) < n {
+		e.Shadows = make([]Answer, 0, n)
+	}
+}
+
+// KeepTrailers keeps the trailers, which may be nil, if the body is kept.
+func (a *Answer) KeepTrailers(h *Head) {
+	if h != nil && a.Body.store != nil {
+		a.Trailers.CopyFrom(h)
+	}
+}
+
+// reset empties the answer and keeps the memory of its heads.
+func (a *Answer) reset() {
+	a.Body.Close()
+	a.Response.Reset()
+	a.Trailers.Reset()
+	*a = Answer{Response: a.Response, Trailers: a.Trailers}
+}
+
+// Role is what a shadow is sent for.
+type Role uint8
+
+// The roles of shadows.
+const (
+	Candidate Role = iota // the version that is tried
+	Baseline              // the primary's own version, which measures noise
+	Again                 // the primary itself, asked again
+)
+
+var roleNames = [...]string{"candidate", "baseline", "again"}
+
+// String is the role's name, "candidate".
+func (r Role) String() string { return roleNames[r] }
 
 // Outcome is what became of one request under one mirror policy: every
 // forwarded request has exactly one.
@@ -66,7 +132,7 @@ const (
 	NotSampled                // the share left it out
 	Control                   // kept unmirrored to measure the cost of mirroring
 	Filtered                  // left out by the policy's match
-	Unsupported               // an upgrade or CONNECT
+	Unsupported               // an upgrade, CONNECT, or a body that cannot be redacted
 	DroppedBudget             // the mirror's budget was full
 	Overrun                   // the shadow read more slowly than the client sent
 	RequestIncomplete         // the client broke off its upload

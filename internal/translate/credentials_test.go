@@ -1,18 +1,17 @@
 package translate_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
 	"math/big"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/config"
 )
 
@@ -25,30 +24,19 @@ func newCredentials(t testing.TB) made {
 	t.Helper()
 	out := made{"JUNK": []byte("no PEM at all")}
 	for _, name := range []string{"A", "B"} {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		pair := certtest.SelfSigned(x509.Certificate{
+			Subject: pkix.Name{CommonName: name}, NotBefore: epoch(), NotAfter: epoch().Add(24 * time.Hour),
+			BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		}, certtest.ECDSA())
+		crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: epoch(), NextUpdate: epoch().Add(time.Hour)},
+			pair.Leaf(), pair.TLS().PrivateKey.(crypto.Signer))
 		if err != nil {
 			t.Fatal(err)
 		}
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: epoch(), NotAfter: epoch().Add(24 * time.Hour),
-			BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte{1},
-		}
-		cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		private, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: epoch(), NextUpdate: epoch().Add(time.Hour)}, template, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out["CERT-"+name] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-		out["KEY-"+name] = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
-		out["ROOTS"] = append(out["ROOTS"], out["CERT-"+name]...)
-		out["CRL"] = pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl})
+		out["CERT-"+name] = []byte(pair.Cert)
+		out["KEY-"+name] = []byte(pair.Key)
+		out["ROOTS"] = append(out["ROOTS"], pair.Cert...)
+		out["CRL"] = []byte(certtest.PEM("X509 CRL", crl))
 	}
 	return out
 }

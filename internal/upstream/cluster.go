@@ -65,6 +65,8 @@ type Cluster struct {
 	Ignored []string
 
 	http2      http2.Options
+	connect    bool                    // extended CONNECT is allowed (allow_connect)
+	tls1       *tlsconn.Client         // TLS, for what only HTTP/1.1 serves; nil: TLS
 	socket     *corev3.TransportSocket // what TLS was compiled from
 	verifyName bool                    // and so was this: auto_san_validation
 

@@ -137,6 +137,8 @@ func TestCompileErrors(t *testing.T) {
 		{"port", "load_assignment: {endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.2.3.4, port_value: 0}}}}]}]}", "a number from 1 to 65535"},
 		{"endpoints of an original destination", "type: ORIGINAL_DST\nload_assignment: {}", "no endpoints of its own"},
 		{"provided", "lb_policy: CLUSTER_PROVIDED", "ORIGINAL_DST only"},
+		{"auto without TLS", "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, auto_config: {}}}", "auto_config: needs a transport_socket with TLS"},
+		{"auto with HTTP/3", "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, auto_config: {http3_protocol_options: {}}}}", "HTTP/3 is not supported"},
 		{"mirrors", "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, request_mirror_policies: [{cluster: a}], auto_config: {}}}", "request_mirror_policies: is not supported"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

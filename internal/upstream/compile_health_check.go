@@ -63,11 +63,11 @@ func (p *compiler) checks(la *endpointv3.ClusterLoadAssignment) *checkSpec {
 	s.noTrafficHealthy = next("no_traffic_healthy_interval", duration(in.GetNoTrafficHealthyInterval(), max(s.noTraffic, 1)))
 	p.checker(prefix, in, s)
 	s.endpoints = p.checkAddresses(la, s.host)
+	s.alpn = p.checkALPN(prefix+"tls_options.alpn_protocols", in.GetTlsOptions().GetAlpnProtocols())
 	for _, f := range []struct {
 		name string
 		set  bool
 	}{
-		{"tls_options", in.GetTlsOptions() != nil},
 		{"transport_socket_match_criteria", in.GetTransportSocketMatchCriteria() != nil},
 		{"event_log_path", in.GetEventLogPath() != ""},
 		{"event_logger", len(in.GetEventLogger()) > 0},
@@ -78,6 +78,15 @@ func (p *compiler) checks(la *endpointv3.ClusterLoadAssignment) *checkSpec {
 		}
 	}
 	return s
+}
+
+func (p *compiler) checkALPN(field string, names []string) []string {
+	for i, name := range names {
+		if name == "" || len(name) > 255 {
+			p.fail(fmt.Sprintf("%s[%d]", field, i), "must have 1 to 255 bytes")
+		}
+	}
+	return names
 }
 
 // checker compiles what is asked and expected.
@@ -240,7 +249,9 @@ func (p *compiler) checkAddresses(la *endpointv3.ClusterLoadAssignment, host str
 				p.ignore(field + " (of an endpoint that is given by name)")
 				continue
 			}
-			at := checkAddress{netip.AddrPortFrom(ip.Unmap(), uint16(sa.GetPortValue())), host, c.GetDisableActiveHealthCheck()}
+			at := checkAddress{
+				addr: netip.AddrPortFrom(ip.Unmap(), uint16(sa.GetPortValue())), host: host, disabled: c.GetDisableActiveHealthCheck(),
+			}
 			own := at.addr
 			if c.GetHostname() != "" {
 				at.host = c.GetHostname()

@@ -69,6 +69,8 @@ func TestHealthErrors(t *testing.T) {
 		{http("path: /, request_headers_to_add: [{header: {key: 'a b', value: x}}]"), `"a b" is not a header's name`},
 		{http(`path: /, request_headers_to_add: [{header: {key: a, value: "x\ny"}}]`), "is not a header's value"},
 		{http("path: /, request_headers_to_add: [{header: {key: a, value: '%START_TIME%'}}]"), "substitution is not supported"},
+		{check("tcp_health_check: {}, tls_options: {alpn_protocols: [h2]}"), ""},
+		{check("tcp_health_check: {}, tls_options: {alpn_protocols: [h2, '']}"), "tls_options.alpn_protocols[1]"},
 		{check("grpc_health_check: {initial_metadata: [{header: {key: a, value: '%%%X%'}}]}"), "initial_metadata[0]"},
 	}
 	for _, tt := range tests {
@@ -94,7 +96,6 @@ health_checks:
   unhealthy_threshold: 1
   healthy_threshold: 1
   alt_port: 5
-  tls_options: {alpn_protocols: [h2]}
   event_log_path: /x
   http_health_check: {path: /, use_alpn_protocol: true}
 `)
@@ -105,7 +106,6 @@ health_checks:
 		"circuit_breakers.thresholds.retry_budget.budget_interval",
 		"outlier_detection.detect_degraded_hosts",
 		"health_checks[0].http_health_check.use_alpn_protocol",
-		"health_checks[0].tls_options",
 		"health_checks[0].event_log_path",
 		"health_checks[0].alt_port",
 	}

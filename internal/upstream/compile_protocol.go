@@ -5,6 +5,7 @@ package upstream
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -24,6 +25,8 @@ const (
 	HTTP2
 	// SameAsClient is what the client speaks (use_downstream_protocol_config).
 	SameAsClient
+	// Auto is what the endpoint chooses of those offered in TLS (auto_config).
+	Auto
 )
 
 // httpOptionsKey is the key of typed_extension_protocol_options.
@@ -72,10 +75,16 @@ func (p *compiler) tls(s *corev3.TransportSocket) {
 // that the connections made with it stay of use.
 func (p *compiler) keepTLS(old *Cluster) {
 	c := p.out
-	if c.TLS == nil || old == nil || old.TLS == nil {
+	if c.TLS == nil {
 		return
 	}
-	if c.TLS.Inherit(old.TLS) && proto.Equal(c.socket, old.socket) && c.verifyName == old.verifyName {
+	if c.Protocol != HTTP1 && slices.Contains(c.TLS.Offers(), "h2") {
+		c.tls1 = c.TLS.Offering("http/1.1")
+	}
+	if old == nil || old.TLS == nil {
+		return
+	}
+	if c.TLS.Inherit(old.TLS) && proto.Equal(c.socket, old.socket) && c.verifyName == old.verifyName && (c.Protocol == Auto) == (old.Protocol == Auto) {
 		c.TLS = old.TLS
 	}
 }
@@ -107,7 +116,7 @@ func (p *compiler) protocol() {
 		p.http2(u.UseDownstreamProtocolConfig.GetHttp2ProtocolOptions())
 		p.out.Protocol = SameAsClient
 	case *httpv3.HttpProtocolOptions_AutoConfig:
-		p.fail("auto_config", "is not supported: say which protocol the endpoints speak in explicit_http_config")
+		p.auto(u.AutoConfig)
 	}
 	if len(o.GetRequestMirrorPolicies()) > 0 {
 		p.fail("http_protocol_options.request_mirror_policies", "is not supported; use the route's")
@@ -122,12 +131,29 @@ func (p *compiler) protocol() {
 	}
 }
 
+// auto notes that ALPN decides. As in Envoy, both protocols are offered where the
+// TLS context does not say which.
+func (p *compiler) auto(o *httpv3.HttpProtocolOptions_AutoHttpConfig) {
+	if o.GetHttp3ProtocolOptions() != nil || o.GetAlternateProtocolsCacheOptions() != nil {
+		p.fail("auto_config.http3_protocol_options", "HTTP/3 is not supported")
+	}
+	p.http2(o.GetHttp2ProtocolOptions())
+	p.out.Protocol = Auto
+	switch {
+	case p.out.TLS == nil:
+		p.fail("auto_config", "needs a transport_socket with TLS, whose ALPN says which protocol an endpoint speaks")
+	case len(p.out.TLS.Offers()) == 0:
+		p.out.TLS = p.out.TLS.Offering("h2", "http/1.1")
+	}
+}
+
 // http2 notes that HTTP/2 is asked for, and with what.
 func (p *compiler) http2(o *corev3.Http2ProtocolOptions) {
 	if o == nil {
 		return
 	}
 	p.out.Protocol = HTTP2
+	p.out.connect = o.GetAllowConnect()
 	p.out.http2 = http2.Options{
 		MaxStreams:   o.GetMaxConcurrentStreams().GetValue(),
 		StreamWindow: o.GetInitialStreamWindowSize().GetValue(),

@@ -7,6 +7,8 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sundog-mesh/sundog/internal/tlsconn"
 )
 
 // Checks are the active health checks of a cluster (Cluster.health_checks). A
@@ -70,6 +72,7 @@ type checkSpec struct {
 
 	healthyAfter, unhealthyAfter uint32
 	reuse                        bool
+	alpn                         []string // instead of what the cluster's TLS offers, if not empty
 
 	host      string // the Host of the requests
 	endpoints map[netip.AddrPort]checkAddress
@@ -82,13 +85,36 @@ type checkAddress struct {
 	addr     netip.AddrPort
 	host     string
 	disabled bool // disable_active_health_check
+
+	secure     bool   // over TLS
+	serverName string // instead of the one of the TLS context, if not empty
 }
 
-func (s *checkSpec) at(addr netip.AddrPort) checkAddress {
-	if a, ok := s.endpoints[addr]; ok {
-		return a
+// scheme is that of requests.
+func (a *checkAddress) scheme() string {
+	if a.secure {
+		return "https"
 	}
-	return checkAddress{addr: addr, host: s.host}
+	return "http"
+}
+
+func (s *checkSpec) at(c *Cluster, e *Endpoint) checkAddress {
+	a, ok := s.endpoints[e.Addr]
+	if !ok {
+		a = checkAddress{addr: e.Addr, host: s.host}
+	}
+	switch a.secure = c.TLS != nil; {
+	case !a.secure:
+	case c.AutoSNI:
+		// The name is the request's host. Where that is but the cluster's name
+		// there is none.
+		if a.host != c.Name {
+			a.serverName = string(hostOf([]byte(a.host)))
+		}
+	case c.TLS.AutoHostSNI():
+		a.serverName = e.Hostname
+	}
+	return a
 }
 
 // same reports whether o is the same check.
@@ -129,6 +155,7 @@ func below(random func() uint64, limit time.Duration) time.Duration {
 type patient struct {
 	spec   *checkSpec
 	at     checkAddress
+	tls    *tlsconn.Client // of its connections; nil: plain text
 	prober prober
 	next   event // the next check
 

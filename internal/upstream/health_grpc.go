@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,7 +16,7 @@ import (
 )
 
 // grpcCheck is a grpc_health_check: the method Check of the gRPC health
-// checking protocol, over HTTP/2 by prior knowledge.
+// checking protocol, over HTTP/2.
 type grpcCheck struct {
 	service string
 	add     []checkHeader
@@ -51,32 +53,36 @@ func (p *grpcProber) close() { p.client.CloseIdleConnections() }
 // grpcAnswerLimit is far above what an answer of the protocol can be.
 const grpcAnswerLimit = 4 << 10
 
-func (p *grpcProber) probe(ctx context.Context) verdict {
+func (p *grpcProber) probe(ctx context.Context) (verdict, error) {
 	resp, err := p.client.RoundTrip(p.request(ctx))
 	if err != nil {
-		return noAnswer
+		return noAnswer, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, grpcAnswerLimit))
 	if err != nil {
-		return noAnswer
+		return noAnswer, fmt.Errorf("reading the body: %w", err)
 	}
 	status := resp.Trailer.Get("Grpc-Status") // known once the body was read to its end
 	if status == "" {
 		status = resp.Header.Get("Grpc-Status")
 	}
-	if resp.StatusCode == http.StatusOK && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/grpc") &&
-		status == "0" && serving(body) {
-		return passed
+	switch {
+	case resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/grpc"):
+		return badAnswer, fmt.Errorf("no answer of gRPC: the status is %d, the content type %q", resp.StatusCode, resp.Header.Get("Content-Type"))
+	case status != "0":
+		return badAnswer, fmt.Errorf("grpc-status is %q", status)
+	case !serving(body):
+		return badAnswer, errors.New("it is not SERVING")
 	}
-	return badAnswer
+	return passed, nil
 }
 
 func (p *grpcProber) request(ctx context.Context) *http.Request {
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.frame)), nil }
 	r := (&http.Request{
 		Method: http.MethodPost,
-		URL:    &url.URL{Scheme: "http", Host: p.at.addr.String(), Path: "/grpc.health.v1.Health/Check"},
+		URL:    &url.URL{Scheme: p.at.scheme(), Host: p.at.addr.String(), Path: "/grpc.health.v1.Health/Check"},
 		Host:   p.at.host,
 		Header: http.Header{
 			"User-Agent": {checkUserAgent}, "Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Grpc-Timeout": {p.timeout},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -75,10 +76,13 @@ func (h *httpCheck) prober(s *checkSpec, at checkAddress, dial dialFunc) prober 
 }
 
 // checkTransport makes the client of one endpoint. Its connections are of the
-// endpoint alone, so they end with it.
+// endpoint alone, so they end with it. They come from dial, with TLS where the
+// endpoint has that; so HTTP/2 is always by prior knowledge here.
 func checkTransport(at checkAddress, dial dialFunc, reuse, http2 bool) *http.Transport {
+	connect := func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, at.addr) }
 	t := &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, at.addr) },
+		DialContext:            connect,
+		DialTLSContext:         connect,
 		DisableKeepAlives:      !reuse,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    1,
@@ -100,10 +104,10 @@ type httpProber struct {
 
 func (p *httpProber) close() { p.client.CloseIdleConnections() }
 
-func (p *httpProber) probe(ctx context.Context) verdict {
+func (p *httpProber) probe(ctx context.Context) (verdict, error) {
 	resp, err := p.client.RoundTrip(p.request(ctx))
 	if err != nil {
-		return noAnswer
+		return noAnswer, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	limit := int64(answerLimit)
@@ -115,23 +119,23 @@ func (p *httpProber) probe(ctx context.Context) verdict {
 		_, err = io.CopyN(io.Discard, resp.Body, answerLimit)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return noAnswer
+		return noAnswer, fmt.Errorf("reading the body: %w", err)
 	}
 	switch {
 	case !contains(body, p.receive):
-		return badAnswer
+		return badAnswer, errors.New("the body has not all that receive wants")
 	case within(p.expected, resp.StatusCode):
-		return passed
+		return passed, nil
 	case within(p.httpCheck.retriable, resp.StatusCode):
-		return retriable
+		return retriable, fmt.Errorf("the status is %d", resp.StatusCode)
 	default:
-		return badAnswer
+		return badAnswer, fmt.Errorf("the status is %d", resp.StatusCode)
 	}
 }
 
 func (p *httpProber) request(ctx context.Context) *http.Request {
 	u := p.url
-	u.Scheme, u.Host = "http", p.at.addr.String()
+	u.Scheme, u.Host = p.at.scheme(), p.at.addr.String()
 	r := (&http.Request{Method: p.method, URL: &u, Host: p.at.host, Header: http.Header{"User-Agent": {checkUserAgent}}}).WithContext(ctx)
 	if len(p.send) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(p.send))

@@ -20,7 +20,6 @@ import (
 // decides, others wait for the answers to checks.
 type Monitor struct {
 	opt     MonitorOptions
-	plain   bool // connections are plain TCP
 	alarm   *alarm
 	changed chan struct{}
 	results chan result // has room for all checks at once
@@ -39,9 +38,8 @@ type MonitorOptions struct {
 	// Control is that of the net.Dialer of the health checks: it marks their
 	// sockets as the proxy's own. It is not used beside Dial.
 	Control func(network, address string, c syscall.RawConn) error
-	// Dial connects for a check of the cluster, with its TLS where it has that.
-	// Nil is plain TCP, and no checks of clusters with TLS: they would fail.
-	Dial func(ctx context.Context, c *Cluster, addr netip.AddrPort) (net.Conn, error)
+	// Dial connects for a check; the cluster's TLS goes over it. Nil is TCP.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	// Random is for percentages and jitter; nil is a good one.
 	Random func() uint64
 }
@@ -61,16 +59,14 @@ func NewMonitor(opt MonitorOptions) *Monitor {
 	if opt.Random == nil {
 		opt.Random = rand.Uint64
 	}
-	plain := opt.Dial == nil
-	if plain {
+	if opt.Dial == nil {
 		d := net.Dialer{Control: opt.Control}
-		opt.Dial = func(ctx context.Context, _ *Cluster, addr netip.AddrPort) (net.Conn, error) {
+		opt.Dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 			return d.DialContext(ctx, "tcp", addr.String())
 		}
 	}
 	return &Monitor{
 		opt:     opt,
-		plain:   plain,
 		alarm:   newAlarm(),
 		changed: make(chan struct{}, 1),
 		results: make(chan result, maxChecks),
@@ -114,7 +110,6 @@ func (m *Monitor) Serve(clusters []*Cluster) {
 func (m *Monitor) adopt(w *watch, c *Cluster, now time.Time) {
 	old := w.c
 	w.c = c
-	w.dialing.Store(c)
 	w.seen = c.Endpoints()
 	if o := c.Outliers; o == nil {
 		m.agenda.drop(&w.sweep)
@@ -129,21 +124,16 @@ func (m *Monitor) adopt(w *watch, c *Cluster, now time.Time) {
 		}
 		m.judge(c).resume()
 	}
-	w.checked = c.Checks != nil && !(m.plain && c.TLS != nil)
-	if w.checked {
+	if c.Checks != nil {
 		m.examine(w, now)
 	} else {
 		m.dismiss(w)
 		for _, e := range w.seen.All {
 			c.SetUnhealthy(e, HealthCheckFailed, false)
 		}
-		if c.Checks != nil {
-			w.count()
-			m.opt.Logger.Warn("health checks over TLS are not made: the endpoints count as healthy", "cluster", c.Name)
-		}
 	}
 	switch {
-	case c.dns == nil || c.Outliers == nil && !w.checked:
+	case c.dns == nil || c.Outliers == nil && c.Checks == nil:
 		m.agenda.drop(&w.look)
 	case !w.look.set():
 		w.look.fire = m.look(w)
@@ -170,7 +160,7 @@ func (m *Monitor) look(w *watch) func(time.Time) {
 		if w.c.Outliers != nil {
 			m.judge(w.c)
 		}
-		if w.checked {
+		if w.c.Checks != nil {
 			m.examine(w, now)
 		}
 	}

@@ -3,6 +3,8 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 )
@@ -19,8 +21,9 @@ const (
 
 // prober asks one endpoint how it does. Only one goroutine uses it at a time.
 type prober interface {
-	// probe asks once; it ends when ctx does.
-	probe(ctx context.Context) verdict
+	// probe asks once; it ends when ctx does. The error is what is wrong, nil
+	// if the endpoint passed.
+	probe(ctx context.Context) (verdict, error)
 	// close gives up what is kept from one time to the next.
 	close()
 }
@@ -48,27 +51,30 @@ type tcpProber struct {
 // tcpAnswerLimit bounds what is read to find the expected answer.
 const tcpAnswerLimit = 64 << 10
 
-func (p *tcpProber) probe(ctx context.Context) verdict {
+func (p *tcpProber) probe(ctx context.Context) (verdict, error) {
 	if p.conn == nil {
 		conn, err := p.dial(ctx, p.at.addr)
 		if err != nil {
-			return noAnswer
+			return noAnswer, err
 		}
 		p.conn = conn
 	}
 	conn := p.conn
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	v := p.talk()
-	if !stop() || v != passed || !p.keep {
+	err := p.talk()
+	if !stop() || err != nil || !p.keep {
 		p.close()
 	}
-	return v
+	if err != nil {
+		return noAnswer, errors.Join(ctx.Err(), err)
+	}
+	return passed, nil
 }
 
-func (p *tcpProber) talk() verdict {
+func (p *tcpProber) talk() error {
 	if len(p.send) > 0 {
 		if _, err := p.conn.Write(p.send); err != nil {
-			return noAnswer
+			return err
 		}
 	}
 	var got []byte
@@ -76,11 +82,14 @@ func (p *tcpProber) talk() verdict {
 		piece := make([]byte, 4096)
 		n, err := p.conn.Read(piece)
 		got = append(got, piece[:n]...)
-		if n == 0 && err != nil || len(got) > tcpAnswerLimit {
-			return noAnswer
+		if n == 0 && err != nil {
+			return fmt.Errorf("before all that receive wants had come: %w", err)
+		}
+		if len(got) > tcpAnswerLimit {
+			return fmt.Errorf("%d bytes have not all that receive wants", len(got))
 		}
 	}
-	return passed
+	return nil
 }
 
 func (p *tcpProber) close() {

@@ -23,6 +23,7 @@ import (
 type probed struct {
 	*testing.T
 	c   *upstream.Cluster
+	m   *upstream.Monitor
 	end func()
 }
 
@@ -46,6 +47,12 @@ func probingWell(t *testing.T, addr, check string) *probed {
 func probingNext(t *testing.T, slots *upstream.Slots, addr, check string, opt upstream.MonitorOptions) *probed {
 	t.Helper()
 	c := compile(t, slots, nil, static(addr)+"health_checks: [{timeout: 5s, unhealthy_threshold: 3, healthy_threshold: 1, "+check+"}]")
+	return monitor(t, c, opt)
+}
+
+// monitor makes the checks of c until the test, or end, ends them.
+func monitor(t *testing.T, c *upstream.Cluster, opt upstream.MonitorOptions) *probed {
+	t.Helper()
 	m := upstream.NewMonitor(opt)
 	m.Serve([]*upstream.Cluster{c})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,7 +62,7 @@ func probingNext(t *testing.T, slots *upstream.Slots, addr, check string, opt up
 			t.Error(err)
 		}
 	})
-	p := &probed{t, c, sync.OnceFunc(func() { cancel(); wg.Wait() })}
+	p := &probed{t, c, m, sync.OnceFunc(func() { cancel(); wg.Wait() })}
 	t.Cleanup(p.end)
 	return p
 }

@@ -42,7 +42,7 @@ func (p *patients) questions() []string {
 	return q
 }
 
-func (p *patients) dial(ctx context.Context, _ *upstream.Cluster, addr netip.AddrPort) (net.Conn, error) {
+func (p *patients) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	p.mu.Lock()
 	p.asked = append(p.asked, time.Since(p.start).String())
 	how := p.sick[addr.String()]
@@ -280,32 +280,6 @@ load_assignment:
 		synctest.Wait()
 		if e := t.c.Endpoints().All; e[0].Ailments() != 0 || e[1].Ailments() != 0 || e[2].Ailments() != 0 || len(p.questions()) != 2 {
 			t.Errorf("%v %v %v", e[0].Ailments(), e[1].Ailments(), e[2].Ailments())
-		}
-	})
-}
-
-const withTLS = `
-transport_socket:
-  name: tls
-  typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}
-`
-
-// TestChecksOverTLS: they are made by a Dial, or not at all, since plain ones
-// would say nothing.
-func TestChecksOverTLS(t *testing.T) {
-	checking(t, upstream.MonitorOptions{}, func(t *monitored, p *patients) {
-		t.serveText(static(first) + tcpChecks + withTLS)
-		t.wantState("+")
-		if n := len(p.questions()); n != 1 {
-			t.Errorf("%d checks", n)
-		}
-	})
-	monitoring(t, upstream.MonitorOptions{}, func(t *monitored) {
-		t.serveText(static(first) + tcpChecks + withTLS)
-		synctest.Wait()
-		time.Sleep(time.Hour)
-		if s := t.c.Checks.Stats(); s.Attempt != 0 || t.c.Endpoints().All[0].Ailments() != 0 || !t.c.Checks.Warm() {
-			t.Errorf("%+v", s)
 		}
 	})
 }

@@ -5,16 +5,13 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // watch is a cluster under a Monitor.
 type watch struct {
 	c        *Cluster
-	dialing  atomic.Pointer[Cluster] // c, for the goroutines that check
-	seen     *EndpointSet            // the endpoints that are known
-	checked  bool                    // there are checks, and they are made
+	seen     *EndpointSet // the endpoints that are known
 	sweep    event
 	look     event
 	patients map[netip.AddrPort]*patient
@@ -22,9 +19,10 @@ type watch struct {
 
 // result is how a check came out.
 type result struct {
-	w *watch
-	p *patient
-	v verdict
+	w   *watch
+	p   *patient
+	v   verdict
+	why error // what was wrong; nil if it passed
 }
 
 // examine makes the endpoints of w's cluster its patients. One that is not
@@ -34,7 +32,7 @@ func (m *Monitor) examine(w *watch, now time.Time) {
 	before := w.patients
 	w.patients = make(map[netip.AddrPort]*patient, len(w.seen.All))
 	for _, e := range w.seen.All {
-		at := spec.at(e.Addr)
+		at := spec.at(w.c, e)
 		if at.disabled {
 			w.c.SetUnhealthy(e, HealthCheckFailed, false)
 			continue
@@ -42,7 +40,7 @@ func (m *Monitor) examine(w *watch, now time.Time) {
 		p := before[e.Addr]
 		if p == nil {
 			p = m.admit(w, at, &patient{failing: e.Ailments()&HealthCheckFailed != 0}, now)
-		} else if p.at != at || !p.spec.same(spec) {
+		} else if p.at != at || p.tls != w.c.TLS || !p.spec.same(spec) {
 			m.discharge(p)
 			p = m.admit(w, at, p, now)
 		}
@@ -60,17 +58,31 @@ func (m *Monitor) examine(w *watch, now time.Time) {
 // that was checked in another way so far.
 func (m *Monitor) admit(w *watch, at checkAddress, p *patient, now time.Time) *patient {
 	spec := w.c.Checks.spec
-	dial := func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-		return m.opt.Dial(ctx, w.dialing.Load(), addr)
+	dial := m.opt.Dial
+	if secure := w.c.TLS; secure != nil {
+		dial = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			nc, err := m.opt.Dial(ctx, addr)
+			if err != nil {
+				return nil, err
+			}
+			if nc, err = secure.Handshake(ctx, nc, at.serverName, spec.alpn); err != nil {
+				return nil, err
+			}
+			return opaque{nc}, nil
+		}
 	}
 	fresh := &patient{
-		spec: spec, at: at, prober: spec.probe(spec, at, dial),
+		spec: spec, at: at, tls: w.c.TLS, prober: spec.probe(spec, at, dial),
 		failing: p.failing, checked: p.checked, good: p.good, bad: p.bad,
 	}
 	fresh.next.fire = func(time.Time) { m.queue = append(m.queue, turn{w, fresh}) }
 	m.agenda.set(&fresh.next, now.Add(below(m.opt.Random, spec.initialJitter)))
 	return fresh
 }
+
+// opaque hides from net/http that a connection has TLS: what is spoken over it
+// is what the check says (codec_client_type), as in Envoy, whatever ALPN says.
+type opaque struct{ net.Conn }
 
 // discharge ends the checks of an endpoint.
 func (m *Monitor) discharge(p *patient) {
@@ -128,7 +140,8 @@ func (m *Monitor) begin(ctx context.Context, checks *sync.WaitGroup) {
 		p.cancel = cancel
 		checks.Go(func() {
 			defer cancel()
-			m.results <- result{w, p, p.prober.probe(probing)}
+			v, why := p.prober.probe(probing)
+			m.results <- result{w, p, v, why}
 		})
 	}
 	if len(m.queue) == 0 {
@@ -154,7 +167,7 @@ func (m *Monitor) conclude(r result, ended bool) {
 	if e := w.endpoint(p); e != nil {
 		if changed {
 			w.c.SetUnhealthy(e, HealthCheckFailed, p.failing)
-			m.report(w, e, p)
+			m.report(w, e, p, r.why)
 		}
 		if o := w.c.Outliers; r.v == passed && !p.failing && o != nil && o.rules.unejects && e.Ejected() {
 			m.judge(w.c).recovered(e)
@@ -175,9 +188,9 @@ func (m *Monitor) conclude(r result, ended bool) {
 	m.agenda.set(&p.next, time.Now().Add(wait))
 }
 
-func (m *Monitor) report(w *watch, e *Endpoint, p *patient) {
+func (m *Monitor) report(w *watch, e *Endpoint, p *patient, why error) {
 	if p.failing {
-		m.opt.Logger.Warn("endpoint fails its health checks", "cluster", w.c.Name, "endpoint", e.Addr)
+		m.opt.Logger.Warn("endpoint fails its health checks", "cluster", w.c.Name, "endpoint", e.Addr, "error", why)
 	} else {
 		m.opt.Logger.Info("endpoint passes its health checks", "cluster", w.c.Name, "endpoint", e.Addr)
 	}

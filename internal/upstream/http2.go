@@ -40,6 +40,10 @@ type stream2 struct {
 	asked  *Breakers // that count the request
 	used   int
 	heard  bool
+
+	upgrade bool          // by extended CONNECT (RFC 8441)
+	asking  *traffic.Head // its request, which
+	sent    bool          // goes out once the endpoint has said that it takes it
 }
 
 var _ Stream = (*stream2)(nil)
@@ -49,7 +53,7 @@ var _ Stream = (*stream2)(nil)
 func (p *Pool) get2(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (Stream, error) {
 	for _, c := range h.shared {
 		if !use.Fresh && c.serves(cl, use) {
-			return c.open(t, b)
+			return c.open(t, b, use)
 		}
 	}
 	if !h.admits(b, use) {
@@ -62,16 +66,29 @@ func (p *Pool) get2(t *loop.Task, cl *Cluster, h *Host, b *Breakers, use Use) (S
 		c.err = err
 		return nil, err
 	}
+	c.begin(nc, cl)
+	return c.open(t, b, use)
+}
+
+// begin makes the connection one that takes streams.
+func (c *conn2) begin(nc *loop.Conn, cl *Cluster) {
 	c.Conn = nc
-	opt := cl.http2
-	opt.Pool = &p.memory
+	p, opt := c.pool, cl.http2
+	opt.Pool, opt.Now = &p.memory, p.nanos
+	opt.SettingsTimeout, opt.HeadTimeout = settingsTimeout, settingsTimeout
 	if opt.ConnWindow == 0 {
 		opt.ConnWindow = connWindow
 	}
 	c.h2 = http2.NewClient(nc, opt)
-	h.shared = append(h.shared, c)
-	return c.open(t, b)
+	c.host.shared = append(c.host.shared, c)
 }
+
+// settingsTimeout is how long an endpoint may take to send its SETTINGS and to
+// acknowledge ours (RFC 9113, section 6.5.3), and to complete a head that it has
+// begun. Envoy waits for ever, so it is long.
+const settingsTimeout = time.Minute
+
+func (p *Pool) nanos() int64 { return int64(p.loop.Now()) }
 
 // serves reports whether the connection takes one more stream of the cluster.
 func (c *conn2) serves(cl *Cluster, use Use) bool {
@@ -82,14 +99,14 @@ func (c *conn2) serves(cl *Cluster, use Use) bool {
 		(c.limit == 0 || c.count < c.limit)
 }
 
-func (c *conn2) open(t *loop.Task, b *Breakers) (Stream, error) {
+func (c *conn2) open(t *loop.Task, b *Breakers, use Use) (Stream, error) {
 	st, err := c.h2.Open()
 	if err != nil {
 		return nil, err
 	}
 	c.count++
 	s := c.pool.stream2()
-	*s = stream2{conn: c, task: t, stream: st, pos: len(c.streams), asked: b}
+	*s = stream2{conn: c, task: t, stream: st, pos: len(c.streams), asked: b, upgrade: use.Upgrade}
 	c.streams = append(c.streams, s)
 	st.Bind(t)
 	c.host.lend(c.pool)
@@ -123,6 +140,10 @@ func (c *conn2) Run(t *loop.Task) {
 				c.err = err
 				return
 			}
+			if ok && c.auto && !chosen2(c.Conn) {
+				c.host.chose2, c.err = false, errOtherProtocol
+				return
+			}
 			if c.up = ok; ok {
 				c.wake()
 			} else if len(c.streams) == 0 { // nobody waits for it any more
@@ -131,9 +152,17 @@ func (c *conn2) Run(t *loop.Task) {
 			}
 		}
 		if c.up {
-			if c.err = c.turn(); c.err != nil || c.done() {
+			settled, _ := c.h2.Settled()
+			if c.err = c.turn(); c.err == nil {
+				c.err = c.h2.Late()
+			}
+			if c.err != nil || c.done() {
 				return
 			}
+			if now, _ := c.h2.Settled(); now != settled {
+				c.wake()
+			}
+			t.SetDeadline(loop.Time(c.h2.Deadline()))
 		}
 		if t.Park() != nil {
 			c.err = loop.ErrStopped
@@ -238,10 +267,13 @@ func (s *stream2) Host() *Host { return s.conn.host }
 func (s *stream2) Local() netip.AddrPort { return s.conn.Local() }
 
 func (s *stream2) Connected() (bool, error) {
-	if s.conn.up {
-		return true, nil
+	switch {
+	case !s.conn.up:
+		return false, s.conn.err
+	case s.upgrade && !s.sent:
+		return s.ask()
 	}
-	return false, s.conn.err
+	return true, nil
 }
 
 func (s *stream2) Fate() Fate {
@@ -256,7 +288,14 @@ func (s *stream2) Fate() Fate {
 	return FateUnknown
 }
 
-func (s *stream2) Send(h *traffic.Head, f traffic.Framing) { s.stream.SendHead(h, f, f.Empty()) }
+func (s *stream2) Send(h *traffic.Head, f traffic.Framing) {
+	if s.upgrade {
+		s.asking = &traffic.Head{}
+		s.asking.CopyFrom(h)
+		return
+	}
+	s.stream.SendHead(h, f, f.Empty())
+}
 
 func (s *stream2) Write(p []byte) { s.stream.Write(p) }
 
@@ -292,6 +331,9 @@ func (s *stream2) Head(h *traffic.Head) (f traffic.Framing, ok bool, err error) 
 	if ok {
 		h.CopyFrom(head)
 		s.heard = true
+		if s.upgrade && h.Status/100 == 2 {
+			s.switched(h)
+		}
 		return f, true, nil
 	}
 	return f, false, s.broken()

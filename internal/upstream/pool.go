@@ -17,7 +17,7 @@ import (
 // recent first; one that its endpoint closes meanwhile is dropped at once.
 type Pool struct {
 	loop      *loop.Loop
-	mark      int
+	socket    loop.SocketOptions
 	opened    func(local, remote netip.AddrPort)
 	closed    func(local, remote netip.AddrPort)
 	clusters  []*Cluster
@@ -32,8 +32,8 @@ type Pool struct {
 
 // PoolOptions configures a Pool. The zero value serves.
 type PoolOptions struct {
-	// Mark is the SO_MARK of the connections, 0 for none.
-	Mark int
+	// Socket are the options of the connections' sockets.
+	Socket loop.SocketOptions
 	// Unlimited: the clusters' circuit breakers are not asked, as is right for
 	// shadows, which have budgets of their own.
 	Unlimited bool
@@ -43,7 +43,7 @@ type PoolOptions struct {
 
 // NewPool makes the pool of a loop.
 func NewPool(l *loop.Loop, opt PoolOptions) *Pool {
-	return &Pool{loop: l, mark: opt.Mark, opened: opt.Opened, closed: opt.Closed, unlimited: opt.Unlimited, dynamic: map[netip.AddrPort]*Host{}}
+	return &Pool{loop: l, socket: opt.Socket, opened: opt.Opened, closed: opt.Closed, unlimited: opt.Unlimited, dynamic: map[netip.AddrPort]*Host{}}
 }
 
 // Host is what one loop knows of an endpoint.
@@ -64,6 +64,7 @@ type Host struct {
 	idle        []*conn1
 	shared      []*conn2
 	conns       int
+	chose2      bool         // by ALPN, where the cluster goes by that
 	waiting     []*loop.Task // for a connection
 }
 
@@ -183,8 +184,11 @@ type Use struct {
 	Fresh bool
 	// HTTP2: the client speaks it, for clusters that go by that.
 	HTTP2 bool
-	// Raw: the exchange may become a tunnel, which takes HTTP/1.1.
+	// Raw: the exchange may become a tunnel, which takes a connection of its own.
 	Raw bool
+	// Upgrade: it does so by an upgrade, which takes no more than a stream where
+	// the cluster allows extended CONNECT.
+	Upgrade bool
 	// Authority of the request, for clusters whose TLS takes its name from that,
 	// and Hostname of the endpoint, for those that take it from there.
 	Authority []byte
@@ -209,7 +213,10 @@ func (p *Pool) Get(t *loop.Task, cl *Cluster, e *Endpoint, use Use) (Stream, err
 	}
 	h := p.Host(cl, e)
 	get := p.get1
-	if cl.Protocol == HTTP2 && !use.Raw || cl.Protocol == SameAsClient && use.HTTP2 {
+	if cl.Protocol == Auto {
+		get = p.getAuto
+	}
+	if (cl.Protocol == HTTP2 || cl.Protocol == SameAsClient && use.HTTP2) && (!use.Raw || use.Upgrade && cl.connect) {
 		get = p.get2
 	}
 	s, err := get(t, cl, h, b, use)
@@ -278,10 +285,17 @@ type link struct {
 	breakers *Breakers       // that count the connection
 	born     loop.Time
 	life     time.Duration // 0: any
+	auto     bool          // ALPN decides what is spoken
 }
 
 func (p *Pool) link(cl *Cluster, h *Host, b *Breakers, use Use) link {
-	k := link{host: h, pool: p, tls: cl.TLS, breakers: b, born: p.loop.Now(), life: cl.MaxConnectionDuration}
+	k := link{
+		host: h, pool: p, tls: cl.TLS, breakers: b, born: p.loop.Now(), life: cl.MaxConnectionDuration,
+		auto: cl.Protocol == Auto,
+	}
+	if use.Raw && use.Upgrade && cl.tls1 != nil {
+		k.tls = cl.tls1
+	}
 	switch {
 	case cl.TLS == nil:
 	case cl.AutoSNI:
@@ -329,7 +343,7 @@ func (h *Host) admits(b *Breakers, use Use) bool {
 // connect begins a connection that was admitted, whose events wake t.
 func (k *link) connect(t *loop.Task, cl *Cluster) (*loop.Conn, error) {
 	h, p := k.host, k.pool
-	nc, err := p.loop.Connect(t, h.Addr, p.mark)
+	nc, err := p.loop.Connect(t, h.Addr, p.socket)
 	if err != nil {
 		k.breakers.DoneConnection()
 		h.CxConnectFail++

@@ -31,6 +31,7 @@ const keepScratch = 8 << 10
 type Decoder struct {
 	table   table
 	setting int // what a table size update may set at most
+	connect bool
 	scratch []byte
 	crumbs  []byte // of Cookie
 	length  int64
@@ -43,6 +44,10 @@ func (d *Decoder) Init(maxTable uint32) {
 	*d = Decoder{setting: int(min(maxTable, maxTableSize)), length: -1}
 	d.table.max = initialTable
 }
+
+// AllowConnect lets requests be extended CONNECT (RFC 8441). Such a request
+// becomes what it would be over HTTP/1.1: a GET whose Upgrade is the :protocol.
+func (d *Decoder) AllowConnect() { d.connect = true }
 
 // Length is the Content-Length of the message decoded last, in bytes; -1 if
 // it has none, and of trailers.
@@ -65,7 +70,7 @@ func (d *Decoder) Length() int64 { return d.length }
 func (d *Decoder) Decode(h *traffic.Head, block []byte, kind Kind, lim http1.Limits) (malformed *Malformed, err error) {
 	h.Minor, h.HTTP2 = 1, true
 	lim = lim.OrDefault()
-	m := message{h: h, kind: kind, room: lim.Bytes, slots: lim.Fields, length: -1, crumbs: &d.crumbs}
+	m := message{h: h, kind: kind, room: lim.Bytes, slots: lim.Fields, length: -1, crumbs: &d.crumbs, connect: d.connect}
 	d.length = -1
 	// Nothing longer than this is stored in the head or in the table.
 	longest := max(m.room, d.table.max, d.setting)

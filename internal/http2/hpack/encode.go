@@ -49,6 +49,18 @@ func AppendRequest(dst []byte, h *traffic.Head, length int64) []byte {
 	return appendFields(dst, h, length, true)
 }
 
+// AppendUpgrade appends the header block of a request with Upgrade: extended
+// CONNECT (RFC 8441), whose :protocol is that of the field.
+func AppendUpgrade(dst []byte, h *traffic.Head) []byte {
+	protocol, _ := h.Get("upgrade")
+	dst = slices.Grow(dst, h.Size()+2*h.Len()+64)
+	dst = appendText(append(dst, idxGet), "CONNECT")
+	dst = appendTarget(dst, h.Scheme(), h.Path())
+	dst = appendString(append(dst, idxAuthority), h.Authority())
+	dst = appendString(appendText(append(dst, 0x00), ":protocol"), protocol)
+	return appendFields(dst, h, NoLength, true)
+}
+
 func appendTarget(dst, scheme, path []byte) []byte {
 	switch string(scheme) {
 	case "http", "":
@@ -187,6 +199,9 @@ func appendLength(dst []byte, n int64) []byte {
 func appendString(dst, s []byte) []byte {
 	return append(appendInt(dst, 0x00, 7, uint64(len(s))), s...)
 }
+
+// appendText is appendString for short constants.
+func appendText(dst []byte, s string) []byte { return append(append(dst, byte(len(s))), s...) }
 
 // appendInt writes an integer with a prefix of so many bits (RFC 7541,
 // section 5.1) beneath the bits of kind.

@@ -63,6 +63,8 @@ var (
 	badAuthority  = &Malformed{"invalid :authority", detailField, false}
 	badHost       = &Malformed{"invalid Host field", detailField, false}
 	badStatus     = &Malformed{"invalid :status", detailField, false}
+
+	badProtocolName = &Malformed{"invalid :protocol", detailField, false}
 )
 
 // What can be wrong with the message as a whole.
@@ -80,6 +82,7 @@ var (
 	badNoPath    = &Malformed{"no :path", detailRule, false}
 	badNoHost    = &Malformed{"neither :authority nor Host", detailNoHost, false}
 	badNoStatus  = &Malformed{"no :status", detailRule, false}
+	badNoConnect = &Malformed{":protocol without CONNECT", detailRule, false}
 	badConnect   = &Malformed{"CONNECT with :scheme or :path", detailRule, false}
 	badSwitching = &Malformed{"status 101, which HTTP/2 does not have", detailRule, false}
 )

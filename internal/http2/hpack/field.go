@@ -103,6 +103,8 @@ func (t tag) takes(v []byte) bool {
 		return http1.IsAuthority(v)
 	case tagPath:
 		return len(v) > 0 && (v[0] == '/' || string(v) == "*") && http1.IsTarget(v)
+	case tagProtocol:
+		return http1.IsToken(v)
 	case tagStatus:
 		return len(v) == 3 && '1' <= v[0] && v[0] <= '9' && v[1]-'0' <= 9 && v[2]-'0' <= 9
 	}

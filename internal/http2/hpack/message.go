@@ -16,7 +16,7 @@ type message struct {
 
 	room, slots int // bytes and fields that may still come
 
-	method, scheme, authority, path traffic.Span
+	method, scheme, authority, path, protocol traffic.Span
 
 	seen    uint32 // pseudo fields: 1<<tag
 	regular bool   // a field that is none has come
@@ -25,6 +25,7 @@ type message struct {
 
 	cookies int
 	crumbs  *[]byte // joined, if they are more than one
+	connect bool    // extended CONNECT may come
 }
 
 // has reports whether the pseudo field has come.
@@ -62,6 +63,8 @@ func (m *message) addPseudo(f *field) *Malformed {
 		m.authority = m.h.Put(v)
 	case tagPath:
 		m.path = m.h.Put(v)
+	case tagProtocol:
+		m.protocol = m.h.Put(v)
 	case tagStatus:
 		m.h.Status = int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
 	}
@@ -74,7 +77,7 @@ func (m *message) checkPseudo(f *field) *Malformed {
 		return badPseudo
 	case m.kind == Trailers || (m.kind == Response) != (t == tagStatus):
 		return badKind
-	case t == tagProtocol:
+	case t == tagProtocol && !m.connect:
 		return badProtocol
 	case m.regular:
 		return badOrder
@@ -97,6 +100,8 @@ func invalid(t tag) *Malformed {
 		return badAuthority
 	case tagPath:
 		return badPath
+	case tagProtocol:
+		return badProtocolName
 	}
 	return badStatus
 }
@@ -214,7 +219,8 @@ func (m *message) finishRequest() *Malformed {
 	if !m.has(tagMethod) {
 		return badNoMethod
 	}
-	if string(m.h.Method()) == "CONNECT" {
+	connect, extended := string(m.h.Method()) == "CONNECT", m.has(tagProtocol)
+	if connect && !extended {
 		switch {
 		case m.has(tagScheme) || m.has(tagPath):
 			return badConnect
@@ -234,9 +240,23 @@ func (m *message) finishRequest() *Malformed {
 		return badNoHost
 	case m.h.Path()[0] == '*' && string(m.h.Method()) != "OPTIONS":
 		return badPath
+	case extended && !connect:
+		return badNoConnect
+	case extended:
+		return m.finishUpgrade()
 	}
 	return nil
 }
+
+// finishUpgrade makes extended CONNECT the upgrade that HTTP/1.1 knows.
+func (m *message) finishUpgrade() *Malformed {
+	m.h.SetMethod(upgradeMethod)
+	m.h.Add("connection", upgradeOption)
+	m.h.AddSpans(m.h.Put(upgradeOption), m.protocol)
+	return m.noBody()
+}
+
+var upgradeMethod, upgradeOption = []byte("GET"), []byte("upgrade")
 
 func (m *message) finishResponse() *Malformed {
 	switch s := m.h.Status; {

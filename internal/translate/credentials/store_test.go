@@ -5,58 +5,28 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/translate/credentials"
 )
 
-func block(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
+func block(kind string, der []byte) []byte { return []byte(certtest.PEM(kind, der)) }
 
-func certificate(t *testing.T, key crypto.Signer, usage x509.KeyUsage) []byte {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a"}, KeyUsage: usage,
-		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return block("CERTIFICATE", der)
-}
+func private(key crypto.Signer) []byte { return []byte(certtest.KeyPEM(key)) }
 
-func private(t *testing.T, key crypto.Signer) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return block("PRIVATE KEY", der)
-}
-
-func ecdsaKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
+func certificate(key crypto.Signer, usage x509.KeyUsage) []byte {
+	return []byte(certtest.SelfSigned(x509.Certificate{Subject: pkix.Name{CommonName: "a"}, KeyUsage: usage}, key).Cert)
 }
 
 func secretObject(namespace, name string, data map[string][]byte) *config.Object[*corev1.Secret] {
@@ -64,39 +34,36 @@ func secretObject(namespace, name string, data map[string][]byte) *config.Object
 }
 
 func TestPairsOfAllKindsOfKeys(t *testing.T) {
-	ec := ecdsaKey(t)
+	ec := certtest.ECDSA().(*ecdsa.PrivateKey)
 	sec1, err := x509.MarshalECPrivateKey(ec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rsaKey := certtest.RSA().(*rsa.PrivateKey)
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := certificate(t, ec, x509.KeyUsageDigitalSignature)
+	cert := certificate(ec, x509.KeyUsageDigitalSignature)
 	for name, c := range map[string]struct {
 		cert, key []byte
 		want      string // part of the error; empty: none
 	}{
-		"ECDSA, PKCS 8":       {cert, private(t, ec), ""},
+		"ECDSA, PKCS 8":       {cert, private(ec), ""},
 		"ECDSA, SEC 1":        {cert, block("EC PRIVATE KEY", sec1), ""},
 		"parameters first":    {cert, append(block("EC PARAMETERS", []byte{1}), block("EC PRIVATE KEY", sec1)...), ""},
-		"RSA, PKCS 1":         {certificate(t, rsaKey, x509.KeyUsageKeyEncipherment), block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), ""},
-		"Ed25519":             {certificate(t, ed, 0), private(t, ed), ""},
-		"a chain":             {append(slices.Clone(cert), certificate(t, rsaKey, 0)...), private(t, ec), ""},
-		"text around":         {append([]byte("subject=a\n"), cert...), private(t, ec), ""},
-		"a broken chain":      {append(slices.Clone(cert), block("CERTIFICATE", []byte("x"))...), private(t, ec), "the certificate does not parse"},
-		"of another":          {cert, private(t, ecdsaKey(t)), "the key is not that of the certificate"},
-		"of another kind":     {cert, private(t, ed), "the key is not that of the certificate"},
+		"RSA, PKCS 1":         {certificate(rsaKey, x509.KeyUsageKeyEncipherment), block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), ""},
+		"Ed25519":             {certificate(ed, 0), private(ed), ""},
+		"a chain":             {append(slices.Clone(cert), certificate(rsaKey, 0)...), private(ec), ""},
+		"text around":         {append([]byte("subject=a\n"), cert...), private(ec), ""},
+		"a broken chain":      {append(slices.Clone(cert), block("CERTIFICATE", []byte("x"))...), private(ec), "the certificate does not parse"},
+		"of another":          {cert, private(certtest.ECDSA()), "the key is not that of the certificate"},
+		"of another kind":     {cert, private(ed), "the key is not that of the certificate"},
 		"no key":              {cert, cert, "the key does not parse"},
 		"an encrypted key":    {cert, block("ENCRYPTED PRIVATE KEY", []byte("x")), "the key is encrypted"},
 		"no PEM":              {cert, []byte("x"), "the key is not PEM"},
-		"not for signing":     {certificate(t, ec, x509.KeyUsageCertSign), private(t, ec), "does not have digitalSignature"},
-		"the other way round": {private(t, ec), cert, "is not PEM with a CERTIFICATE"},
+		"not for signing":     {certificate(ec, x509.KeyUsageCertSign), private(ec), "does not have digitalSignature"},
+		"the other way round": {private(ec), cert, "is not PEM with a CERTIFICATE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := credentials.New(&config.Set{Secrets: []*config.Object[*corev1.Secret]{
@@ -126,7 +93,7 @@ func TestPairsOfAllKindsOfKeys(t *testing.T) {
 // TestRootsAreLookedUpAsInIstio prefers the Secret with -cacert, and cacert to
 // ca.crt.
 func TestRootsAreLookedUpAsInIstio(t *testing.T) {
-	first, second := certificate(t, ecdsaKey(t), 0), certificate(t, ecdsaKey(t), 0)
+	first, second := certificate(certtest.ECDSA(), 0), certificate(certtest.ECDSA(), 0)
 	set := &config.Set{SystemRoots: "/roots.pem", Secrets: []*config.Object[*corev1.Secret]{
 		secretObject("ns", "own", map[string][]byte{"cacert": first, "ca.crt": second}),
 		secretObject("ns", "apart", map[string][]byte{"ca.crt": first}),

@@ -1,0 +1,64 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/sundog-mesh/sundog/internal/mirror"
+	"github.com/sundog-mesh/sundog/internal/policy"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+)
+
+// Compared is a route whose answers its ShadowPolicy wants compared.
+type Compared struct {
+	RouteKey   string
+	Primary    string   // cluster; the first of several
+	Candidates []string // clusters
+	Policy     policy.Policy
+	// RedactKey is what the route's pseudonyms are made with.
+	RedactKey []byte
+
+	again *mirror.Rate // at which the primary is asked again; nil: no bound
+}
+
+// Compared are the routes of the snapshot that serves whose answers are to be
+// compared. Routes that share a key count once.
+func (p *Proxy) Compared() []Compared {
+	g := p.gen.Load()
+	if g == nil {
+		return nil
+	}
+	var all []Compared
+	for _, c := range g.compared {
+		all = append(all, *c)
+	}
+	return all
+}
+
+// MayAsk takes n questions to the route's primary out of what its policy allows
+// in a second, or reports that there is no room for them.
+func (p *Proxy) MayAsk(routeKey string, n int) bool {
+	c := p.gen.Load().compared[routeKey]
+	return c != nil && c.again.Take(time.Now(), n)
+}
+
+// compare enters a route, whose mirrors are compiled, among those compared.
+func (g *generation) compare(key, primary string, mirrors []*mirror.Policy, said *policy.Policy, redactKey []byte) {
+	if said == nil || !said.Compare.Enabled || g.compared[key] != nil {
+		return
+	}
+	c := &Compared{RouteKey: key, Primary: primary, Policy: *said, RedactKey: redactKey}
+	for _, m := range mirrors {
+		switch m.Role {
+		case traffic.Candidate:
+			c.Candidates = append(c.Candidates, m.Mirror.Name)
+		case traffic.Again:
+			c.again = m.Rate
+		}
+	}
+	if rate := said.Compare.Baseline.AgainRate; c.again == nil && rate > 0 {
+		c.again = mirror.NewRate(rate)
+	}
+	if len(c.Candidates) > 0 {
+		g.compared[key] = c
+	}
+}
