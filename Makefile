@@ -4,6 +4,7 @@ GO          ?= go
 FUZZTIME    ?= 30s
 PORTABLE    := ./internal/loop ./internal/upstream ./internal/mirror ./internal/proxy
 RACE        := ./internal/handover ./internal/loop ./internal/mirror ./internal/overload ./internal/proxy ./internal/tlsconn ./internal/upstream ./internal/telemetry ./internal/admin ./internal/cli ./internal/demo
+GENERATED   := docs/support.md api/v1alpha1/sundog.dev_shadowpolicies.yaml
 LINT        := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help build demo test deps lint generate check-generate fuzz bench clean
@@ -40,9 +41,11 @@ generate: ## write what is generated and committed
 	$(GO) generate ./...
 
 check-generate: ## fail if generating changes anything
-	@set -e; before=$$(mktemp); trap 'rm -f "$$before"' EXIT; cp docs/support.md "$$before"; \
+	@set -e; before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; cp $(GENERATED) "$$before"; \
 	$(GO) generate ./...; \
-	diff -u "$$before" docs/support.md || { echo "docs/support.md was out of date: commit what 'make generate' writes"; exit 1; }
+	for f in $(GENERATED); do \
+	  diff -u "$$before/$$(basename $$f)" $$f || { echo "$$f was out of date: commit what 'make generate' writes"; exit 1; }; \
+	done
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@for pkg in $$($(GO) list ./internal/... ./test/framing); do \

@@ -96,6 +96,14 @@ kind: VirtualService
 metadata: {name: a%[2]d}
 spec: {hosts: [s%[1]d.example], gateways: [gw], http: [{route: [{destination: {host: e%[1]d.example}}]}]}
 `, `---
+apiVersion: sundog.dev/v1alpha1
+kind: ShadowPolicy
+metadata: {name: p%[1]d}
+spec:
+  targetRefs: [{group: networking.istio.io, kind: VirtualService, name: s%[1]d}]
+  sample: {percent: %[2]d}
+  compare: {baseline: {destination: {host: s%[1]d}}}
+`, `---
 # %[1]d %[2]d: nothing that is read
 kind: ConfigMap
 apiVersion: v1
@@ -116,7 +124,7 @@ func TestReloadIsLoad(t *testing.T) {
 		}
 		var documents []reloadDocument
 		for i := range 3 {
-			for _, text := range reloadTexts[:8] {
+			for _, text := range reloadTexts[:9] {
 				documents = append(documents, reloadDocument{text, i + 1, 80 + i})
 			}
 		}

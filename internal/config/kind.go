@@ -53,6 +53,7 @@ func kinds() []kind {
 			name: "ServiceAccount", versions: []string{"v1"}, kube: true,
 			shape: func(c *strict.Shapes) *strict.Shape { return c.Type(reflect.TypeFor[corev1.ServiceAccount]()) },
 		},
+		shadowPolicyKind(),
 	}
 }
 

@@ -126,6 +126,7 @@ func (p *parser) sort(files []File, mesh *File) {
 	sortObjects(p.set.Gateways)
 	sortObjects(p.set.ServiceEntries)
 	sortObjects(p.set.WorkloadEntries)
+	sortObjects(p.set.ShadowPolicies)
 	sortObjects(p.set.Services)
 	sortObjects(p.set.Deployments)
 	sortObjects(p.set.EndpointSlices)

@@ -1,5 +1,5 @@
-// Package config holds the nouns of the user: the Istio and Kubernetes objects
-// of one configuration, how they are loaded from files, and the Problems in
+// Package config holds the nouns of the user: the Istio, Kubernetes and Sundog
+// objects of one configuration, how they are loaded from files, and the Problems in
 // them with file and line.
 //
 // Load reads files into a Set and checks every object by itself, strictly.
@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sundog-mesh/sundog/api/v1alpha1"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	istio "istio.io/api/networking/v1alpha3"
 	appsv1 "k8s.io/api/apps/v1"
@@ -27,6 +28,9 @@ type Set struct {
 	Gateways         []*Object[*istio.Gateway]
 	ServiceEntries   []*Object[*istio.ServiceEntry]
 	WorkloadEntries  []*Object[*istio.WorkloadEntry]
+
+	// ShadowPolicies have every default filled in.
+	ShadowPolicies []*Object[*v1alpha1.ShadowPolicySpec]
 
 	Services       []*Object[*corev1.Service]
 	Deployments    []*Object[*appsv1.Deployment]
@@ -50,7 +54,8 @@ type Set struct {
 }
 
 // Object is one object of the user's, with where it was written. For the
-// Kubernetes kinds Spec is the whole typed object; for Istio's it is the spec.
+// Kubernetes kinds Spec is the whole typed object; for Istio's and Sundog's own
+// it is the spec.
 type Object[T any] struct {
 	Kind, APIVersion, Namespace, Name string
 	Labels, Annotations               map[string]string

@@ -96,13 +96,13 @@ func (t *translator) portsOf(r *router) []uint32 {
 func (t *translator) checkRoute(rule routeRule, ports []uint32) {
 	o, h, field := rule.object, rule.http, rule.field
 	for i, d := range h.GetRoute() {
-		t.checkDestination(o, fmt.Sprintf("%s.route[%d].destination", field, i), d.GetDestination(), ports)
+		t.checkDestination(o, o.Namespace, fmt.Sprintf("%s.route[%d].destination", field, i), d.GetDestination(), ports)
 	}
 	if h.GetMirror() != nil {
-		t.checkDestination(o, field+".mirror", h.GetMirror(), ports)
+		t.checkDestination(o, o.Namespace, field+".mirror", h.GetMirror(), ports)
 	}
 	for i, m := range h.GetMirrors() {
-		t.checkDestination(o, fmt.Sprintf("%s.mirrors[%d].destination", field, i), m.GetDestination(), ports)
+		t.checkDestination(o, o.Namespace, fmt.Sprintf("%s.mirrors[%d].destination", field, i), m.GetDestination(), ports)
 	}
 	for i, m := range h.GetMatch() {
 		if !selects(m.GetSourceLabels(), t.opt.Gateway) {
@@ -112,13 +112,18 @@ func (t *translator) checkRoute(rule routeRule, ports []uint32) {
 	}
 }
 
+// written is an object whose fields Problems can be about.
+type written interface {
+	Problem(s config.Severity, field, message, hint string) config.Problem
+}
+
 // checkDestination looks up host, port and subset, which Istio does not: there
 // a wrong one shows only in requests that fail, and for a mirror not at all.
-func (t *translator) checkDestination(o *routeObject, field string, d *istio.Destination, ports []uint32) {
+func (t *translator) checkDestination(o written, namespace, field string, d *istio.Destination, ports []uint32) {
 	if d.GetHost() == "" || wildcard(d.GetHost()) {
 		return // the loader reports it
 	}
-	host := t.fqdn(d.GetHost(), o.Namespace)
+	host := t.fqdn(d.GetHost(), namespace)
 	s := t.byHost[host]
 	if s == nil {
 		t.report(o.Problem(config.Error, field+".host", "no service has the host "+host, t.hostHint(host)))
@@ -133,7 +138,7 @@ func (t *translator) checkDestination(o *routeObject, field string, d *istio.Des
 	}
 }
 
-func (t *translator) checkPort(o *routeObject, field string, d *istio.Destination, s *service, ports []uint32) {
+func (t *translator) checkPort(o written, field string, d *istio.Destination, s *service, ports []uint32) {
 	number := d.GetPort().GetNumber()
 	switch {
 	case len(s.ports) == 0:

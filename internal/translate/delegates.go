@@ -17,6 +17,7 @@ type routeRule struct {
 	http   *istio.HTTPRoute
 	object *routeObject
 	field  string // "spec.http[0]"
+	policy *attachment
 }
 
 // rulesOf are the routes of a VirtualService, those of its delegates in the
@@ -26,7 +27,7 @@ func (t *translator) rulesOf(o *routeObject) []routeRule {
 	for i, h := range o.Spec.GetHttp() {
 		field := fmt.Sprintf("spec.http[%d]", i)
 		if h.GetDelegate() == nil {
-			out = append(out, routeRule{h, o, field})
+			out = append(out, routeRule{h, o, field, t.policyFor(o, h, nil, nil)})
 			continue
 		}
 		namespace := h.GetDelegate().GetNamespace()
@@ -49,6 +50,7 @@ func (t *translator) rulesOf(o *routeObject) []routeRule {
 // route as well, and with the root's settings where it has none of its own.
 func (t *translator) delegated(root *routeObject, h *istio.HTTPRoute, d *routeObject) []routeRule {
 	var out []routeRule
+	rootRoute := h
 	h = t.completed(h, root.Namespace)
 	for i, own := range d.Spec.GetHttp() {
 		field := fmt.Sprintf("spec.http[%d]", i)
@@ -66,7 +68,7 @@ func (t *translator) delegated(root *routeObject, h *istio.HTTPRoute, d *routeOb
 		merged.Match = matches
 		merged.Name = joinNames(h.GetName(), own.GetName())
 		inherit(merged.ProtoReflect(), h.ProtoReflect())
-		out = append(out, routeRule{merged, d, field})
+		out = append(out, routeRule{merged, d, field, t.policyFor(d, own, root, rootRoute)})
 	}
 	return out
 }

@@ -59,6 +59,7 @@ func newMemory(t *translator) *memory {
 	return &memory{
 		opt: t.opt, mesh: t.mesh, set: config.Set{
 			Services: t.set.Services, ServiceEntries: t.set.ServiceEntries, DestinationRules: t.set.DestinationRules,
+			ShadowPolicies: t.set.ShadowPolicies,
 		},
 		routes: make(map[routesKey][]*route.Route), hosts: make(map[hostKey]*route.VirtualHost),
 		supported: make(map[proto.Message]bool),
@@ -69,7 +70,7 @@ func newMemory(t *translator) *memory {
 func (m *memory) fits(next *memory) bool {
 	return reflect.DeepEqual(m.opt, next.opt) && proto.Equal(m.mesh, next.mesh) &&
 		sameSpecs(m.set.Services, next.set.Services) && sameSpecs(m.set.ServiceEntries, next.set.ServiceEntries) &&
-		sameSpecs(m.set.DestinationRules, next.set.DestinationRules)
+		sameSpecs(m.set.DestinationRules, next.set.DestinationRules) && sameSpecs(m.set.ShadowPolicies, next.set.ShadowPolicies)
 }
 
 func sameSpecs[T comparable](a, b []*config.Object[T]) bool {

@@ -144,7 +144,7 @@ func catchAll(m *route.RouteMatch) bool {
 // route translates one HTTPRoute under one of its matches; nil matches all.
 // Short names in it are of the namespace where it was written.
 func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest, in entrance) *route.Route {
-	o, h, namespace := r.object, rule.http, rule.object.Namespace
+	o, h := r.object, rule.http
 	out := &route.Route{
 		Name:       h.GetName(),
 		Match:      routeMatch(m),
@@ -164,7 +164,11 @@ func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest,
 	case h.GetDirectResponse() != nil:
 		out.Action = directResponse(h.GetDirectResponse())
 	default:
-		out.Action = &route.Route_Route{Route: t.routeAction(out, h, namespace, ops.authority, in.port)}
+		action, baseline := t.routeAction(out, rule, ops.authority, in.port)
+		out.Action = &route.Route_Route{Route: action}
+		if rule.policy != nil {
+			t.addPolicy(out, rule.policy.object, baseline)
+		}
 	}
 	out.Decorator = &route.Decorator{Operation: operation(out, o.Name, in.port)}
 	if fault := faultFilter(h.GetFault()); fault != nil {
@@ -174,9 +178,11 @@ func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest,
 }
 
 // routeAction forwards to the destinations of the route, with all that goes
-// with it: timeout, retries, rewrite and mirrors.
-func (t *translator) routeAction(out *route.Route, h *istio.HTTPRoute, namespace, authority string, port uint32) *route.RouteAction {
-	a := &route.RouteAction{HashPolicy: t.hashPolicies(h.GetRoute(), namespace, port)}
+// with it: timeout, retries, rewrite and mirrors. It also gives the cluster of
+// the baseline that a ShadowPolicy names.
+func (t *translator) routeAction(out *route.Route, rule routeRule, authority string, port uint32) (a *route.RouteAction, baseline string) {
+	h, namespace := rule.http, rule.object.Namespace
+	a = &route.RouteAction{HashPolicy: t.hashPolicies(h.GetRoute(), namespace, port)}
 	a.RetryPolicy = t.retryPolicy(h.GetRetries(), len(a.HashPolicy) > 0)
 	setTimeout(a, h.GetTimeout())
 	if rw := h.GetRewrite(); rw != nil {
@@ -189,12 +195,12 @@ func (t *translator) routeAction(out *route.Route, h *istio.HTTPRoute, namespace
 			authority = rw.GetAuthority()
 		}
 	}
-	a.RequestMirrorPolicies = t.mirrorPolicies(h, namespace, port)
+	a.RequestMirrorPolicies, baseline = t.mirrorPolicies(rule, port)
 	t.setDestinations(a, out, h.GetRoute(), namespace, &authority, port)
 	if authority != "" {
 		a.HostRewriteSpecifier = &route.RouteAction_HostRewriteLiteral{HostRewriteLiteral: authority}
 	}
-	return a
+	return a, baseline
 }
 
 // setDestinations makes one destination the route's cluster and several its

@@ -294,7 +294,8 @@ names, and the rows of that are its own too. A row stands for all that its field
 ` + "`internal/translate/testdata`" + ` that shows, with input and output, what becomes of the field.
 
 Of Kubernetes, Sundog reads Service, EndpointSlice, Endpoints and Pod for where requests can go, and Secret for certificates;
-Deployment and ServiceAccount are read and not needed. Fields of the MeshConfig that are not listed are named in a note and not used.
+Deployment and ServiceAccount are read and not needed. Sundog's own kind, ShadowPolicy, is in [shadowpolicy.md](shadowpolicy.md).
+Fields of the MeshConfig that are not listed are named in a note and not used.
 `)
 	kind := ""
 	pipe := regexp.MustCompile(`\|`)

@@ -21,6 +21,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/envoy"
 	"github.com/sundog-mesh/sundog/internal/translate/credentials"
+	"google.golang.org/protobuf/types/known/structpb"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	istio "istio.io/api/networking/v1alpha3"
 )
@@ -69,6 +70,7 @@ func (t *translator) translate() (*envoy.Snapshot, []config.Problem) {
 	t.indexServices()
 	t.indexRules()
 	t.indexEndpoints()
+	t.indexPolicies()
 	t.indexVirtualServices()
 	t.mergeGateways()
 	t.check()
@@ -80,6 +82,7 @@ func (t *translator) translate() (*envoy.Snapshot, []config.Problem) {
 	s.Secrets = t.credentials.Secrets()
 	s.Sort()
 	t.checkRules()
+	t.checkPolicies()
 	t.checkSupport()
 	return s, t.sortedProblems()
 }
@@ -99,6 +102,8 @@ type translator struct {
 	overrides map[*service][]override
 	routers   []*router               // the virtual services that have HTTP routes, oldest first
 	delegates map[string]*routeObject // VirtualServices without hosts, by namespace/name
+	policies  map[policyTarget]*attachment
+	encoded   map[policyKey]*structpb.Struct
 	meshHosts *meshHosts
 	gateways  []*gatewayPort
 	// credentials has the secrets that listeners and clusters name.
@@ -120,13 +125,14 @@ func newTranslator(set *config.Set, opt Options) *translator {
 	if mesh == nil {
 		mesh = &meshconfig.MeshConfig{}
 	}
-	t := &translator{opt: opt, mesh: mesh, credentials: credentials.New(set, opt.Namespace)}
+	t := &translator{opt: opt, mesh: mesh, credentials: credentials.New(set, opt.Namespace), encoded: make(map[policyKey]*structpb.Struct)}
 	t.set = config.Set{
 		VirtualServices:  sorted(set.VirtualServices),
 		DestinationRules: sorted(set.DestinationRules),
 		Gateways:         sorted(set.Gateways),
 		ServiceEntries:   sorted(set.ServiceEntries),
 		WorkloadEntries:  sorted(set.WorkloadEntries),
+		ShadowPolicies:   sorted(set.ShadowPolicies),
 		Services:         sorted(set.Services),
 		Deployments:      sorted(set.Deployments),
 		EndpointSlices:   sorted(set.EndpointSlices),

@@ -193,6 +193,7 @@ func shuffled(r *rand.Rand, set *config.Set) *config.Set {
 	out.Gateways = shuffle(r, set.Gateways)
 	out.ServiceEntries = shuffle(r, set.ServiceEntries)
 	out.WorkloadEntries = shuffle(r, set.WorkloadEntries)
+	out.ShadowPolicies = shuffle(r, set.ShadowPolicies)
 	out.Services = shuffle(r, set.Services)
 	out.Deployments = shuffle(r, set.Deployments)
 	out.EndpointSlices = shuffle(r, set.EndpointSlices)
