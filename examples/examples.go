@@ -1,10 +1,10 @@
-// Package examples holds the YAML of the two scenarios, for programs that
+// Package examples holds the YAML of the scenarios, for programs that
 // show them.
 package examples
 
 import "embed"
 
-// Files has in-cluster/ and cross-cluster/ as they are here.
+// Files has comparing/, cross-cluster/ and in-cluster/ as they are here.
 //
-//go:embed in-cluster cross-cluster
+//go:embed in-cluster cross-cluster comparing
 var Files embed.FS

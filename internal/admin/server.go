@@ -27,6 +27,9 @@ type Options struct {
 	CommandLine *adminv3.CommandLineOptions
 	// Metrics serves /stats/prometheus; nil: that path is not there.
 	Metrics http.Handler
+	// Reporter is what /report and /verdict show. nil: they say how to turn
+	// comparing on.
+	Reporter Reporter
 	// Logger is told of failures to serve. nil: nobody is.
 	Logger *slog.Logger
 }
@@ -43,6 +46,7 @@ type Server struct {
 type page struct {
 	path, help string
 	post       bool // changes something, so GET will not do
+	any        bool // changes nothing, but webhooks POST to it, too
 	serve      func(*Server, http.ResponseWriter, *http.Request)
 }
 
@@ -58,9 +62,11 @@ func pages() []page {
 		{path: "/ledger", help: "what became of every mirrored request, and what the brakes do, as JSON", serve: (*Server).ledger},
 		{path: "/listeners", help: "print listener info (?format=json)", serve: (*Server).listeners},
 		{path: "/ready", help: "print server state, return 200 if LIVE, otherwise return 503", serve: (*Server).ready},
+		{path: "/report", help: "what comparing has found (?format=json|html|markdown|text, ?route=)", serve: (*Server).report},
 		{path: "/server_info", help: "print server version/status information", serve: (*Server).serverInfo},
 		{path: "/stats", help: "print server stats (?filter=regex, ?usedonly, ?type=, ?format=json|prometheus)", serve: (*Server).stats},
 		{path: "/stats/prometheus", help: "print server stats in Prometheus format", serve: (*Server).prometheus},
+		{path: "/verdict", help: "is it the same within limits (?max-diff=, ?max-latency-ratio=, ?confidence=, ?route=, ?gate=)", any: true, serve: (*Server).verdict},
 	}
 }
 
@@ -102,7 +108,7 @@ func allowed(w http.ResponseWriter, r *http.Request, p page) bool {
 	switch {
 	case p.post:
 		want = http.MethodPost
-	case r.Method == http.MethodHead:
+	case r.Method == http.MethodHead, p.any && r.Method == http.MethodPost:
 		return true
 	}
 	if r.Method == want {

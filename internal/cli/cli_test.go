@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 // TestHelpTexts compares the help of each command with testdata/help. After a
 // deliberate change, run it with UPDATE=1 in the environment.
 func TestHelpTexts(t *testing.T) {
-	for _, command := range []string{"", "run", "mirror", "validate", "config-dump", "demo", "version"} {
+	for _, command := range []string{"", "run", "mirror", "validate", "config-dump", "report", "verdict", "demo", "version"} {
 		t.Run("sundog "+command, func(t *testing.T) {
 			args := []string{command, "--help"}
 			if command == "" {

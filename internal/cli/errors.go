@@ -34,6 +34,9 @@ func usageError(err error, hint string) error { return &hinted{err: err, hint: h
 // printError prints the cause line and, if there is one, the hint line, and
 // returns the exit code.
 func printError(w io.Writer, err error) int {
+	if code := exitCode(0); errors.As(err, &code) {
+		return int(code)
+	}
 	_, _ = fmt.Fprintf(w, "sundog: %s\n", oneLine(err.Error()))
 	if h := (*hinted)(nil); errors.As(err, &h) {
 		if h.hint != "" {

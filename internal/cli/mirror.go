@@ -22,6 +22,10 @@ type mirrorFlags struct {
 	accessLog        string
 	shadowHostSuffix bool
 	caFile           string
+	compare          bool
+	baseline         string
+	again            float64
+	againRate        float64
 }
 
 func newMirror(s Streams) *cobra.Command {
@@ -39,12 +43,21 @@ gets it with -shadow appended, unless --shadow-host-suffix=false.
 A URL's scheme says how a service is spoken to: http (HTTP/1.1), h2c (HTTP/2
 without TLS, as gRPC has it), https (HTTP/1.1 over TLS) or h2 (HTTP/2 over TLS).
 With TLS the certificate must be for the URL's host, and the system's
-authorities, or those of --ca-file, must vouch for it.`,
+authorities, or those of --ca-file, must vouch for it.
+
+With --compare the answers are compared with the primary's, and sundog report
+and sundog verdict say what came out. What varies by itself is told from what the
+new version changes by a --baseline, a service of the primary's own version that
+gets copies, too, or else by asking the primary again (--again).`,
 		Example: `  sundog mirror --listen 127.0.0.1:8080 --primary http://127.0.0.1:9001 --shadow http://127.0.0.1:9002
 
   # a tenth of the requests to two candidates, with a line for each copy
   sundog mirror --listen :8080 --primary http://app:9000 --shadow http://a:9000 --shadow http://b:9000 \
     --percent 10 --access-log - --shadow-log
+
+  # is the new version the same?
+  sundog mirror --listen :8080 --primary http://v1:9000 --shadow http://v2:9000 --compare --again 5
+  sundog verdict --max-diff 0.1% --wait 10m
 
   # what became of the copies
   curl http://127.0.0.1:15000/ledger`,
@@ -70,6 +83,10 @@ authorities, or those of --ca-file, must vouch for it.`,
 	fs.StringVar(&flags.accessLog, "access-log", "", "`FILE` for the access log, in Envoy's format, - for stdout")
 	fs.BoolVar(&flags.shadowHostSuffix, "shadow-host-suffix", true, "append -shadow to the Host of shadows")
 	fs.StringVar(&flags.caFile, "ca-file", "", "PEM `FILE` of the authorities that vouch for https and h2 services (default: the system's)")
+	fs.BoolVar(&flags.compare, "compare", false, "compare the answers of shadows with the primary's")
+	fs.StringVar(&flags.baseline, "baseline", "", "`URL` of a service of the primary's version, which gets copies to measure noise")
+	fs.Float64Var(&flags.again, "again", 0, "`PERCENT` of the copied GETs and HEADs that the primary is asked again, to measure noise")
+	fs.Float64Var(&flags.againRate, "again-rate", 10, "how often in a second the primary is asked again at most")
 	serve.add(fs)
 	return cmd
 }
@@ -146,6 +163,14 @@ func (f *mirrorFlags) check() error {
 		return usageError(errors.New("--shadow is missing"), "name a service that gets copies, like --shadow http://127.0.0.1:9002")
 	case !utf8.ValidString(f.listen + f.primary + strings.Join(f.shadows, "") + f.accessLog):
 		return usageError(errors.New("a flag's value is not UTF-8"), "addresses, URLs and file names must be")
+	case !(f.again >= 0 && f.again <= 100):
+		return usageError(fmt.Errorf("--again %v is not between 0 and 100", f.again), "5 asks the primary again for one in twenty")
+	case f.again > 0 && !(f.againRate > 0):
+		return usageError(fmt.Errorf("--again-rate %v is not positive", f.againRate), "--again 0 never asks the primary again")
+	case !f.compare && (f.baseline != "" || f.again > 0):
+		return usageError(errors.New("--baseline and --again are of use with --compare only"), "add --compare, or leave them out")
+	case f.baseline != "" && f.again > 0:
+		return usageError(errors.New("there are both --baseline and --again"), "a baseline makes asking the primary again needless: leave one of them out")
 	case !(f.percent >= 0 && f.percent <= 100):
 		return usageError(fmt.Errorf("--percent %v is not between 0 and 100", f.percent), "100 copies every request, 0.5 one in two hundred")
 	}

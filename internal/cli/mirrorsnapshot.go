@@ -22,13 +22,18 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/sundog-mesh/sundog/internal/envoy"
+	"github.com/sundog-mesh/sundog/internal/policy"
 )
 
 // mirrorName names the listener's routes, its virtual host and its route.
 const mirrorName = "mirror"
+
+// baselineName names the cluster of --baseline.
+const baselineName = "baseline"
 
 // snapshot is the configuration that the flags stand for: one listener, one
 // route to the cluster "primary", and a mirror policy for each shadow's.
@@ -61,20 +66,54 @@ func (f *mirrorFlags) snapshot() (*envoy.Snapshot, error) {
 		s.Clusters = append(s.Clusters, f.cluster(name, shadow))
 		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, f.policy(name))
 	}
+	if f.baseline != "" {
+		baseline, err := parseTarget("--baseline", f.baseline)
+		if err != nil {
+			return nil, err
+		}
+		s.Clusters = append(s.Clusters, f.cluster(baselineName, baseline))
+		action.RequestMirrorPolicies = append(action.RequestMirrorPolicies, f.policy(baselineName))
+	}
+	metadata, err := f.metadata()
+	if err != nil {
+		return nil, err
+	}
 	s.Routes = []*route.RouteConfiguration{{
 		Name: mirrorName,
 		VirtualHosts: []*route.VirtualHost{{
 			Name: mirrorName, Domains: []string{"*"},
 			Routes: []*route.Route{{
-				Name:   mirrorName,
-				Match:  &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: "/"}},
-				Action: &route.Route_Route{Route: action},
+				Name:     mirrorName,
+				Match:    &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: "/"}},
+				Action:   &route.Route_Route{Route: action},
+				Metadata: metadata,
 			}},
 		}},
 	}}
 	s.Listeners = []*listener.Listener{f.listener(listen)}
 	s.Sort()
 	return s, nil
+}
+
+// metadata holds the policy that has answers compared; nil without --compare.
+func (f *mirrorFlags) metadata() (*core.Metadata, error) {
+	if !f.compare {
+		return nil, nil
+	}
+	p := policy.Policy{Name: "--compare", Compare: policy.Compare{Enabled: true, Epsilon: 0.001, Alpha: 0.05, MaxLatencyRatio: 1.05, MaxBody: 256 << 10}}
+	switch {
+	case f.baseline != "":
+		p.Compare.Baseline.Cluster = baselineName
+	case f.again > 0:
+		p.Compare.Baseline = policy.Baseline{Again: f.again / 100, AgainRate: f.againRate}
+	}
+	said, err := policy.Encode(p)
+	if err != nil {
+		return nil, err
+	}
+	return &core.Metadata{FilterMetadata: map[string]*structpb.Struct{
+		envoy.MetadataKey: {Fields: map[string]*structpb.Value{policy.MetadataField: structpb.NewStructValue(said)}},
+	}}, nil
 }
 
 // policy copies the share to a cluster, in units of a ten thousandth of a

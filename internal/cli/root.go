@@ -17,7 +17,7 @@ type Streams struct {
 
 // Main runs the program with its arguments (without its name) until it is done
 // or ctx ends, and returns its exit code: 0, 1 for an error, 2 for arguments
-// that make no sense.
+// that make no sense; verdict has codes of its own.
 func Main(ctx context.Context, args []string, s Streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
@@ -63,6 +63,8 @@ it: every copy is counted, and none can be noticed by a client.`,
 		newMirror(s),
 		newValidate(s),
 		newConfigDump(s),
+		newReport(s),
+		newVerdict(s),
 		newDemo(s),
 		newVersion(s),
 	)

@@ -24,6 +24,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/overload"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 	"github.com/sundog-mesh/sundog/internal/telemetry"
+	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
 // serveFlags are the flags of a command that serves: run and mirror.
@@ -40,6 +41,7 @@ type serveFlags struct {
 	shadowMaxBytes    sizeValue
 
 	protect protectFlags
+	compare compareFlags
 
 	handover string
 }
@@ -58,6 +60,7 @@ func (f *serveFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&f.shadowMaxRequests, "shadow-max-requests", 1024, "most shadows in flight, for each mirror")
 	fs.Var(&f.shadowMaxBytes, "shadow-max-bytes", "most bytes that wait for shadows, for each mirror")
 	f.protect.add(fs)
+	f.compare.add(fs)
 	fs.StringVar(&f.handover, "handover", "", "Unix socket `PATH` through which a new sundog, with the same flag, takes over the listening sockets")
 }
 
@@ -87,6 +90,7 @@ type server struct {
 	logger *slog.Logger
 	proxy  *proxy.Proxy
 	log    *telemetry.AccessLog
+	judge  *comparing
 	limits *overload.Monitor
 	taken  *handover.Taken // from the process that this one replaces; nil: none
 	state  *admin.State
@@ -104,6 +108,10 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 	logger := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.Level(flags.level)}))
 	log := telemetry.NewAccessLog(telemetry.LogOptions{Shadows: flags.shadowLog, Stdout: s.Out, Stderr: s.Err, Logger: logger})
 	limits := flags.protect.monitor(flags.concurrency, logger)
+	compared, err := newComparing(flags.compare, logger)
+	if err != nil {
+		return nil, err
+	}
 	taken, err := takeOver(flags.handover, logger)
 	if err != nil {
 		return nil, err
@@ -118,14 +126,15 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 		Brake:     flags.protect.brake(),
 		Overload:  limits,
 		DrainTime: flags.drainTime,
-		Sink:      log,
+		Sink:      traffic.Sinks{log, compared.judge},
 		Logger:    logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	compared.proxy = p
 	return &server{
-		flags: flags, move: move, logger: logger, proxy: p, log: log, limits: limits, taken: taken,
+		flags: flags, move: move, logger: logger, proxy: p, log: log, judge: compared, limits: limits, taken: taken,
 		state: admin.NewState(p, time.Now()), bound: map[netip.AddrPort]bool{},
 	}, nil
 }
@@ -155,6 +164,7 @@ func (s *server) apply(next *envoy.Snapshot) error {
 	}
 	s.applied = next
 	s.tellListeners()
+	s.judge.follow()
 	return nil
 }
 
@@ -202,6 +212,7 @@ func (s *server) run(ctx context.Context, start func() error, watch func(context
 		return s.proxy.Run(ctx)
 	})
 	g.Go(func() error { return s.log.Run(after) })
+	g.Go(func() error { return s.judge.run(after) })
 	g.Go(func() error { return s.limits.Run(after) })
 	g.Go(func() error { return s.reopen(after) })
 	whileOurs, stopAdmin := context.WithCancel(after)
@@ -241,8 +252,9 @@ func (s *server) serveAdmin(ctx context.Context, ln net.Listener) error {
 			Concurrency: uint32(s.flags.concurrency), LogLevel: s.flags.level.String(),
 			DrainTime: durationpb.New(s.flags.drainTime),
 		},
-		Metrics: telemetry.Handler(collector),
-		Logger:  s.logger,
+		Metrics:  telemetry.Handler(collector, telemetry.NewComparisons(s.judge.judge)),
+		Reporter: s.judge.judge,
+		Logger:   s.logger,
 	})
 	return srv.Run(ctx, ln)
 }

@@ -12,8 +12,10 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/envoy"
+	"github.com/sundog-mesh/sundog/internal/judge"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 	"github.com/sundog-mesh/sundog/internal/telemetry"
+	"github.com/sundog-mesh/sundog/internal/traffic"
 	"github.com/sundog-mesh/sundog/internal/translate"
 )
 
@@ -22,6 +24,7 @@ type cluster struct {
 	proxy    *proxy.Proxy
 	snapshot *envoy.Snapshot
 	log      *buffer // access log
+	judge    *judge.Judge
 	stop     func() error
 }
 
@@ -72,13 +75,13 @@ func (s setup) start(ctx context.Context) (*cluster, error) {
 	if config.HasErrors(problems) {
 		return nil, fmt.Errorf("the configuration is not valid: %v", problems)
 	}
-	c := &cluster{snapshot: snapshot, log: &buffer{}}
+	c := &cluster{snapshot: snapshot, log: &buffer{}, judge: judge.New(judge.Options{})}
 	log := telemetry.NewAccessLog(telemetry.LogOptions{Shadows: true, Stdout: c.log})
 	if err := log.Configure(snapshot); err != nil {
 		return nil, err
 	}
 	var err error
-	c.proxy, err = proxy.New(proxy.Options{Sink: log, Logger: slog.New(slog.DiscardHandler)})
+	c.proxy, err = proxy.New(proxy.Options{Sink: traffic.Sinks{log, c.judge}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +90,16 @@ func (s setup) start(ctx context.Context) (*cluster, error) {
 	var g errgroup.Group
 	g.Go(func() error { defer endLog(); return c.proxy.Run(ctx) })
 	g.Go(func() error { return log.Run(logCtx) })
+	g.Go(func() error { return c.judge.Run(logCtx) })
 	c.stop = func() error { cancel(); return g.Wait() }
 	if err := c.proxy.Apply(snapshot); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	var routes []judge.Route
+	for _, r := range c.proxy.Compared() {
+		routes = append(routes, judge.Route{Key: r.RouteKey, Primary: r.Primary, Candidates: r.Candidates, Policy: r.Policy, RedactKey: r.RedactKey})
+	}
+	if err := c.judge.Configure(routes); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
 	return c, nil

@@ -23,7 +23,7 @@ type Options struct {
 	Out io.Writer
 }
 
-// Run runs both scenarios, shows them, and returns an error if anything was
+// Run runs all scenarios, shows them, and returns an error if anything was
 // not as it ought to be.
 func Run(ctx context.Context, opt Options) error {
 	s := &show{out: opt.Out}
@@ -41,6 +41,14 @@ func Run(ctx context.Context, opt Options) error {
 	}
 	w.route(s)
 	w.ledger(s)
+	c, err := startComparing(ctx)
+	if err != nil {
+		return fmt.Errorf("the shop: %w", err)
+	}
+	defer c.close()
+	if err := c.compare(ctx, s); err != nil {
+		return err
+	}
 	s.title("Result")
 	if len(s.failures) > 0 {
 		for _, f := range s.failures {

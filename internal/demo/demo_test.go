@@ -23,7 +23,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("the demo does not show %q:\n%s", want, out.String())
 		}
 	}
-	if n := strings.Count(out.String(), "\n"); n > 70 {
+	if n := strings.Count(out.String(), "\n"); n > 90 {
 		t.Errorf("the demo has %d lines, want one screen or two", n)
 	}
 }

@@ -74,8 +74,8 @@ type Account struct {
 	Offered       uint64            `json:"offered"`
 	Waiting       uint64            `json:"waiting"`
 	Compared      uint64            `json:"compared"`
-	Equal         uint64            `json:"equal"` // of those compared
-	Different     uint64            `json:"different"`
+	Equal         uint64            `json:"equal"`        // of those compared
+	Different     uint64            `json:"different"`    // in anything, noise as well
 	WithBaseline  uint64            `json:"withBaseline"` // of those compared
 	NotComparable map[string]uint64 `json:"notComparable"`
 	Dropped       map[string]uint64 `json:"dropped"`

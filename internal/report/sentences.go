@@ -7,7 +7,7 @@ import (
 
 // Sentence says what became of all exchanges.
 func (a Account) Sentence() string {
-	s := fmt.Sprintf("%s compared: %s equal, %s different", plural(a.Compared, "exchange"), count(a.Equal), count(a.Different))
+	s := fmt.Sprintf("%s compared: %s alike in all, %s not, noise included", plural(a.Compared, "exchange"), count(a.Equal), count(a.Different))
 	if a.Compared > 0 {
 		s += fmt.Sprintf("; %s with a baseline", count(a.WithBaseline))
 	}

@@ -102,10 +102,11 @@ func send(ch chan<- prometheus.Metric, d *prometheus.Desc, kind prometheus.Value
 	ch <- m
 }
 
-// Handler serves the collector's metrics with those of the Go runtime and of
-// the process, in Prometheus's formats.
-func Handler(c *Collector) http.Handler {
+// Handler serves the collector's metrics, and those of more, with those of the
+// Go runtime and of the process, in Prometheus's formats.
+func Handler(c *Collector, more ...prometheus.Collector) http.Handler {
 	reg := prometheus.NewRegistry()
+	reg.MustRegister(more...)
 	reg.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sundog-mesh/sundog/internal/compare"
+	"github.com/sundog-mesh/sundog/internal/endpoint"
+	"github.com/sundog-mesh/sundog/internal/judge"
+	"github.com/sundog-mesh/sundog/internal/proxy"
+	"github.com/sundog-mesh/sundog/internal/traffic"
+)
+
+// comparing connects the judge to the proxy: exchanges pass from one to the
+// other, questions go back, and the judge's counts live in a file.
+type comparing struct {
+	judge  *judge.Judge
+	proxy  *proxy.Proxy // set once it is made, before either runs
+	state  string       // file; empty: none
+	logger *slog.Logger
+}
+
+// compareFlags are the flags of comparing.
+type compareFlags struct{ state string }
+
+func (f *compareFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.state, "compare-state", "", "`FILE` in which what comparing has found survives a restart")
+}
+
+func newComparing(f compareFlags, logger *slog.Logger) (*comparing, error) {
+	c := &comparing{state: f.state, logger: logger}
+	c.judge = judge.New(judge.Options{Asker: c, Allow: func(route string, n int) bool { return c.proxy.MayAsk(route, n) }})
+	return c, c.load()
+}
+
+// load reads the state of an earlier process, if there is one.
+func (c *comparing) load() error {
+	if c.state == "" {
+		return nil
+	}
+	f, err := os.Open(c.state)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--compare-state: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if err := c.judge.Load(f); err != nil {
+		return &hinted{
+			err:  fmt.Errorf("--compare-state: %s cannot be read: %w", c.state, err),
+			hint: "remove the file to begin anew, or name another one",
+		}
+	}
+	return nil
+}
+
+// save writes the state so that a reader never sees half of it.
+func (c *comparing) save() error {
+	f, err := os.CreateTemp(filepath.Dir(c.state), filepath.Base(c.state)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // it is gone once it was renamed
+	if err := errors.Join(c.judge.Save(f), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), c.state)
+}
+
+// saveEvery is how much a crash may cost.
+const saveEvery = 30 * time.Second
+
+// run compares until ctx ends, and keeps the state.
+func (c *comparing) run(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- c.judge.Run(ctx) }()
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return errors.Join(err, c.keep())
+		case <-tick.C:
+			if err := c.keep(); err != nil {
+				c.logger.Error("the state of comparing is not kept", "error", err)
+			}
+		}
+	}
+}
+
+func (c *comparing) keep() error {
+	if c.state == "" {
+		return nil
+	}
+	if err := c.save(); err != nil {
+		return fmt.Errorf("--compare-state: %w", err)
+	}
+	return nil
+}
+
+// follow has the judge compare what the proxy's snapshot says. What cannot be
+// read is logged, and done without: it only makes reports better.
+func (c *comparing) follow() {
+	var routes []judge.Route
+	for _, r := range c.proxy.Compared() {
+		one := judge.Route{Key: r.RouteKey, Primary: r.Primary, Candidates: r.Candidates, Policy: r.Policy, RedactKey: r.RedactKey}
+		said := r.Policy.Compare
+		var err error
+		if one.Templates, err = read(said.OpenAPI, endpoint.FromOpenAPI); err != nil {
+			c.logger.Error("no OpenAPI document; endpoints are learnt from the paths of requests", "policy", r.Policy.Name, "error", err)
+		}
+		if one.Types, err = read(said.Descriptors, compare.ParseDescriptors); err != nil {
+			c.logger.Error("no protobuf descriptors; messages are compared by field numbers", "policy", r.Policy.Name, "error", err)
+		}
+		routes = append(routes, one)
+	}
+	if err := c.judge.Configure(routes); err != nil {
+		c.logger.Error("answers go on being compared as before", "error", err)
+	}
+}
+
+// read parses a file; without a name there is nothing to read.
+func read[T any](name string, parse func([]byte) (T, error)) (out T, err error) {
+	if name == "" {
+		return out, nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return out, err
+	}
+	if out, err = parse(data); err != nil {
+		return out, fmt.Errorf("%s: %w", name, err)
+	}
+	return out, nil
+}
+
+// maxAskedBody is how much is kept of the answer to a question.
+const maxAskedBody = 1 << 20
+
+// Ask puts a question of the judge to the proxy.
+func (c *comparing) Ask(ctx context.Context, q judge.Question) (compare.Message, time.Duration, error) {
+	a, err := c.proxy.Ask(ctx, proxy.Question{RouteKey: q.Route, Cluster: q.Cluster, Request: q.Request, Keep: maxAskedBody})
+	if err != nil {
+		return compare.Message{}, 0, err
+	}
+	if a.Outcome != traffic.Completed {
+		return compare.Message{}, 0, fmt.Errorf("%s: %s", q.Cluster, a.Outcome)
+	}
+	return compare.Message{
+		Status: a.Response.Status, Headers: fields(&a.Response), Trailers: fields(&a.Trailers),
+		Body: slices.Clone(a.Body.Bytes), Cut: a.Body.Cut, Size: a.ResponseBytes,
+	}, a.Duration, nil
+}
+
+func fields(h *traffic.Head) []compare.Field {
+	var all []compare.Field
+	for i := range h.Len() {
+		name, value := h.Field(i)
+		all = append(all, compare.Field{Name: string(name), Value: string(value)})
+	}
+	return all
+}

@@ -1,0 +1,90 @@
+package judge
+
+import (
+	"math"
+	"strings"
+
+	"github.com/sundog-mesh/sundog/internal/compare"
+)
+
+// noisy reports whether an aspect of a field varies by itself. What the
+// baseline has shown counts for more than what confirmations have shown, and
+// both for more than what the values look like.
+func (e *table) noisy(f *field, a Aspect) bool {
+	t := f.Aspects[a]
+	if t == nil {
+		return false
+	}
+	n := e.withBaseline()
+	switch {
+	case t.alike():
+		return true
+	case t.Confirmed.Noisy >= 2 && t.Confirmed.Noisy > 4*t.Confirmed.Stable:
+		return true
+	case t.Baseline == 0 && n >= 20 && t.Candidate >= 3:
+		return false // the baseline agrees with the primary
+	case a != Value || e.Exchanges == 0:
+		return false
+	}
+	return f.Learnt.byLook(float64(t.differed()) / float64(e.Exchanges))
+}
+
+// alike reports whether candidate and baseline differ about equally often. The
+// rule is the same for both: one that looked at the baseline alone would leave
+// those fields in the excess in which, by chance, the candidate differs more.
+func (t *tally) alike() bool {
+	return t.Candidate+t.Baseline >= 6 && 3*min(t.Candidate, t.Baseline) >= max(t.Candidate, t.Baseline)
+}
+
+// suspicious reports whether the candidate differs clearly more often than the
+// baseline, by a rule that costs little.
+func (t *tally) suspicious() bool {
+	c, b := float64(t.Case.Coin.Candidate), float64(t.Case.Coin.Baseline)
+	return c > b+3*math.Sqrt(c+b)
+}
+
+// identity says whether a field is the name of an instance.
+type identity uint8
+
+const (
+	notIdentity identity = iota
+	unsettled            // nobody knows: the only baseline is the primary's own instance, or there is none
+	settled              // a baseline on another instance has a name of its own
+)
+
+// identity tells a field apart that has a value of its own on each side, the
+// same in all exchanges. Whether that is a difference, only a baseline on
+// another instance can say.
+func (e *table) identity(name string, f *field) identity {
+	t := f.Aspects[Value]
+	if t == nil || name == "status" || strings.HasPrefix(name, "trailer.grpc-") ||
+		e.Exchanges < 3 || t.differed()*100 < e.Exchanges*99 {
+		return notIdentity
+	}
+	if e.Mirrored >= 3 {
+		if t.Baseline == 0 || !f.Learnt.constant(true) || !f.Learnt.Candidate.Values.disjoint(&f.Learnt.Baseline.Values) {
+			return notIdentity
+		}
+		return settled
+	}
+	if !f.Learnt.constant(t.Baseline >= 3) {
+		return notIdentity
+	}
+	return unsettled
+}
+
+// noiseKind names the noise of a field for a report.
+func (e *table) noiseKind(name string, f *field) string {
+	switch {
+	case e.identity(name, f) == settled:
+		return "identity"
+	case f.Aspects[Value] == nil && f.Aspects[Order] != nil:
+		return "permutation"
+	}
+	return f.Learnt.kind()
+}
+
+// nameable reports whether values of the type can be names of instances.
+func nameable(t compare.Type) bool {
+	return t == compare.String || t == compare.Number || t == compare.Bytes
+}
