@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 		"internal/envoy", "internal/filter", "internal/http1", "internal/http2", "internal/loop", "internal/mirror", "internal/overload",
 		"internal/policy", "internal/redact", "internal/route", "internal/tlsconn", "internal/traffic", "internal/upstream",
 	},
+	"internal/reflection":            {},
 	"internal/route":                 {"internal/envoy", "internal/policy", "internal/traffic"},
 	"internal/telemetry":             {"internal/envoy", "internal/mirror", "internal/proxy", "internal/report", "internal/traffic"},
 	"internal/traffic":               {},
@@ -66,6 +67,7 @@ var only = map[string][]string{
 	"k8s.io/":                         {"api/v1alpha1", "internal/config", "internal/config/strict", "internal/translate"},
 	"github.com/prometheus/":          {"internal/telemetry"},
 	"github.com/spf13/":               {"internal/cli"},
+	"google.golang.org/grpc":          {"internal/reflection"},
 	"github.com/mccutchen/go-httpbin": {"internal/demo"},
 }
 

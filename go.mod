@@ -24,6 +24,7 @@ require (
 	golang.org/x/sync v0.24.0 // runs the parts of the program together
 	golang.org/x/sys v0.49.0 // epoll and sockets
 	golang.org/x/term v0.46.0 // is it a terminal, and how wide
+	google.golang.org/grpc v1.84.0 // asks servers for their protobuf descriptors
 	google.golang.org/protobuf v1.36.12 // the snapshot, and strict checks against descriptors
 	istio.io/api v1.31.1 // Istio's types
 	k8s.io/api v0.36.1 // Kubernetes' types

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -16,6 +17,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/endpoint"
 	"github.com/sundog-mesh/sundog/internal/judge"
 	"github.com/sundog-mesh/sundog/internal/proxy"
+	"github.com/sundog-mesh/sundog/internal/reflection"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -26,6 +28,10 @@ type comparing struct {
 	proxy  *proxy.Proxy // set once it is made, before either runs
 	state  string       // file; empty: none
 	logger *slog.Logger
+
+	mu      sync.Mutex                      // held by follow
+	asked   map[string]compare.TypeResolver // by primary's cluster: what its reflection says; nil: nothing yet
+	unasked chan struct{}                   // there are clusters to be asked
 }
 
 // compareFlags are the flags of comparing.
@@ -36,7 +42,7 @@ func (f *compareFlags) add(fs *pflag.FlagSet) {
 }
 
 func newComparing(f compareFlags, logger *slog.Logger) (*comparing, error) {
-	c := &comparing{state: f.state, logger: logger}
+	c := &comparing{state: f.state, logger: logger, asked: map[string]compare.TypeResolver{}, unasked: make(chan struct{}, 1)}
 	c.judge = judge.New(judge.Options{Asker: c, Allow: func(route string, n int) bool { return c.proxy.MayAsk(route, n) }})
 	return c, c.load()
 }
@@ -83,6 +89,9 @@ const saveEvery = 30 * time.Second
 func (c *comparing) run(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() { done <- c.judge.Run(ctx) }()
+	reflecting := make(chan struct{})
+	go func() { defer close(reflecting); c.reflect(ctx) }()
+	defer func() { <-reflecting }()
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
@@ -110,6 +119,8 @@ func (c *comparing) keep() error {
 // follow has the judge compare what the proxy's snapshot says. What cannot be
 // read is logged, and done without: it only makes reports better.
 func (c *comparing) follow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var routes []judge.Route
 	for _, r := range c.proxy.Compared() {
 		one := judge.Route{Key: r.RouteKey, Primary: r.Primary, Candidates: r.Candidates, Policy: r.Policy, RedactKey: r.RedactKey}
@@ -121,11 +132,86 @@ func (c *comparing) follow() {
 		if one.Types, err = read(said.Descriptors, compare.ParseDescriptors); err != nil {
 			c.logger.Error("no protobuf descriptors; messages are compared by field numbers", "policy", r.Policy.Name, "error", err)
 		}
+		if said.Reflection && one.Types == nil {
+			types, known := c.asked[r.Primary]
+			if one.Types = types; !known {
+				c.asked[r.Primary] = nil
+			}
+		}
 		routes = append(routes, one)
+	}
+	select {
+	case c.unasked <- struct{}{}:
+	default:
 	}
 	if err := c.judge.Configure(routes); err != nil {
 		c.logger.Error("answers go on being compared as before", "error", err)
 	}
+}
+
+// reflectEvery is how often a primary is asked that has not answered.
+const reflectEvery = 10 * time.Second
+
+// reflect asks primaries for their protobuf descriptors until each has
+// answered, and has the judge use them.
+func (c *comparing) reflect(ctx context.Context) {
+	again := time.NewTicker(reflectEvery)
+	defer again.Stop()
+	told := map[string]string{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		case <-c.unasked:
+		}
+		fresh := false
+		for _, cluster := range c.silent() {
+			types, err := c.typesOf(ctx, cluster)
+			if err != nil && told[cluster] != err.Error() {
+				told[cluster] = err.Error()
+				c.logger.Warn("no protobuf descriptors yet; messages are compared by field numbers", "cluster", cluster, "error", err)
+			}
+			if err == nil {
+				c.mu.Lock()
+				c.asked[cluster] = types
+				c.mu.Unlock()
+				fresh = true
+			}
+		}
+		if fresh {
+			c.follow()
+		}
+	}
+}
+
+// silent are the clusters whose descriptors are wanted and not known.
+func (c *comparing) silent() (all []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for cluster, types := range c.asked {
+		if types == nil {
+			all = append(all, cluster)
+		}
+	}
+	return all
+}
+
+// typesOf asks the first endpoint of a cluster.
+func (c *comparing) typesOf(ctx context.Context, cluster string) (compare.TypeResolver, error) {
+	for _, known := range c.proxy.Status().Clusters {
+		if known.Name != cluster || len(known.Endpoints) == 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, reflectEvery)
+		defer cancel()
+		files, err := reflection.Fetch(ctx, known.Endpoints[0].Address.String())
+		if err != nil {
+			return nil, err
+		}
+		return compare.NewTypes(files)
+	}
+	return nil, errors.New("the cluster has no endpoint")
 }
 
 // read parses a file; without a name there is nothing to read.
