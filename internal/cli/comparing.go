@@ -18,6 +18,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/judge"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 	"github.com/sundog-mesh/sundog/internal/reflection"
+	"github.com/sundog-mesh/sundog/internal/report"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -28,6 +29,9 @@ type comparing struct {
 	proxy  *proxy.Proxy // set once it is made, before either runs
 	state  string       // file; empty: none
 	logger *slog.Logger
+
+	reporting sync.Mutex // guards reported
+	reported  report.Report
 
 	mu      sync.Mutex                      // held by follow
 	asked   map[string]compare.TypeResolver // by primary's cluster: what its reflection says; nil: nothing yet
@@ -45,6 +49,20 @@ func newComparing(f compareFlags, logger *slog.Logger) (*comparing, error) {
 	c := &comparing{state: f.state, logger: logger, asked: map[string]compare.TypeResolver{}, unasked: make(chan struct{}, 1)}
 	c.judge = judge.New(judge.Options{Asker: c, Allow: func(route string, n int) bool { return c.proxy.MayAsk(route, n) }})
 	return c, c.load()
+}
+
+// reportFor is for how long a report is shown before a new one is made: one of
+// a thousand endpoints takes a second of a core.
+const reportFor = time.Second
+
+// Report is what the judge reports, a moment old at most.
+func (c *comparing) Report() report.Report {
+	c.reporting.Lock()
+	defer c.reporting.Unlock()
+	if time.Since(c.reported.Generated) > reportFor {
+		c.reported = c.judge.Report()
+	}
+	return c.reported
 }
 
 // load reads the state of an earlier process, if there is one.

@@ -252,8 +252,8 @@ func (s *server) serveAdmin(ctx context.Context, ln net.Listener) error {
 			Concurrency: uint32(s.flags.concurrency), LogLevel: s.flags.level.String(),
 			DrainTime: durationpb.New(s.flags.drainTime),
 		},
-		Metrics:  telemetry.Handler(collector, telemetry.NewComparisons(s.judge.judge)),
-		Reporter: s.judge.judge,
+		Metrics:  telemetry.Handler(collector, telemetry.NewComparisons(s.judge)),
+		Reporter: s.judge,
 		Logger:   s.logger,
 	})
 	return srv.Run(ctx, ln)

@@ -170,8 +170,8 @@ type histogramJSON struct {
 	Buckets [][2]uint64 `json:"buckets"`
 }
 
-// MarshalJSON writes the buckets that are not empty.
-func (h *Histogram) MarshalJSON() ([]byte, error) {
+// MarshalJSON writes the buckets that are not empty, of a value as of a pointer.
+func (h Histogram) MarshalJSON() ([]byte, error) {
 	j := histogramJSON{Layout: layout, Buckets: [][2]uint64{}}
 	for i, n := range h.counts {
 		if n > 0 {

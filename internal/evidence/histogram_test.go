@@ -172,6 +172,15 @@ func TestHistogramAtATrillion(t *testing.T) {
 	}
 }
 
+func TestHistogramInsideAnotherValue(t *testing.T) {
+	type endpoint struct{ Latency evidence.Histogram }
+	data, err := json.Marshal(endpoint{*histogram([]time.Duration{time.Second, time.Second})})
+	var read endpoint
+	if err != nil || json.Unmarshal(data, &read) != nil || read.Latency.Count() != 2 {
+		t.Errorf("%s: %d, %v", data, read.Latency.Count(), err)
+	}
+}
+
 func TestHistogramRejects(t *testing.T) {
 	h := histogram([]time.Duration{time.Second})
 	before := marshal(t, h)

@@ -159,7 +159,7 @@ func (d *decision) difference(e *table, name string, a Aspect, t *tally, state r
 	x := report.Difference{
 		Method: e.Method, Path: e.Path, Field: name, Aspect: a.String(),
 		State: state, Order: t.Place, LogE: d.logE[t],
-		Exchanges: e.Exchanges, Candidate: t.differed(), Baseline: t.Baseline,
+		Exchanges: e.Exchanges, WithBaseline: e.withBaseline(), Candidate: t.differed(), Baseline: t.Baseline,
 		OnlyCandidate: t.Case.Coin.Candidate, OnlyBaseline: t.Case.Coin.Baseline,
 		Confirmed: t.Confirmed.report(),
 		First:     t.First, Last: t.Last,

@@ -105,7 +105,9 @@ func (r *readers) begin() {
 // Run ends a beat, and the copies that rest take their turns. It is a task of
 // the loop.
 func (r *readers) Run(t *loop.Task) {
-	t.Sleep(beat)
+	if t.Sleep(beat) != nil {
+		return
+	}
 	r.beating, r.spent = false, 0
 	r.waiting, r.resting = append(r.waiting, r.resting...), r.resting[:0]
 	for r.active < maxReaders {

@@ -11,7 +11,7 @@ import (
 // Compared is a route whose answers its ShadowPolicy wants compared.
 type Compared struct {
 	RouteKey   string
-	Primary    string   // cluster; the first of several
+	Primary    string   // cluster; empty: one of several, by weight or by a header
 	Candidates []string // clusters
 	Policy     policy.Policy
 	// RedactKey is what the route's pseudonyms are made with.

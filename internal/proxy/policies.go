@@ -39,9 +39,11 @@ func (p *Proxy) policiesOf(g *generation, r *route.Route) ([]*mirror.Policy, *mi
 			return nil, nil, fmt.Errorf("route %s: ShadowPolicy %s: %w", r.Key, said.Name, err)
 		}
 		limits = brakeOf(said.Brake, limits)
-		if f := r.Forward; len(f.Clusters) > 0 {
-			g.compare(r.Key, f.Clusters[0].Name, all, said, key)
+		primary := ""
+		if len(r.Forward.Clusters) == 1 {
+			primary = r.Forward.Clusters[0].Name
 		}
+		g.compare(r.Key, primary, all, said, key)
 	}
 	brake := p.brakes.Of(r.Key, all, limits)
 	for _, one := range all {

@@ -1,6 +1,6 @@
 package report
 
-import "math"
+import "github.com/sundog-mesh/sundog/internal/evidence"
 
 func (c Counts) exchanges() uint64 { return c.Paired.Exchanges + c.Alone.Exchanges }
 
@@ -15,41 +15,22 @@ func (c Counts) estimate() float64 {
 	return 0
 }
 
-// upper bounds the excess rate by those exchanges that bound it best. The whole
-// rate of those without a baseline is a bound, too. Where there are both, each
-// has half of alpha.
-func (c Counts) upper(alpha float64) float64 {
-	switch {
-	case c.exchanges() == 0:
-		return 1
-	case c.Alone.Exchanges == 0:
-		return max(0, c.Paired.Upper(alpha))
-	case c.Paired.Exchanges == 0:
-		return c.Alone.Upper(alpha)
+// all takes the exchanges with a baseline and those without together. Where
+// there was none, all that the candidate differed counts against it.
+func (c Counts) all() evidence.Excess {
+	return evidence.Excess{
+		Exchanges: c.exchanges(), Candidate: c.Paired.Candidate + c.Alone.Different, Baseline: c.Paired.Baseline,
 	}
-	return max(0, min(c.Paired.Upper(alpha/2), c.Alone.Upper(alpha/2)))
+}
+
+// upper bounds the excess rate.
+func (c Counts) upper(alpha float64) float64 {
+	if c.exchanges() == 0 {
+		return 1
+	}
+	return max(0, c.all().Upper(alpha))
 }
 
 // needed is about how many more exchanges bring upper down to epsilon; 0: they
 // have, or none would do.
-func (c Counts) needed(epsilon, alpha float64) uint64 {
-	if c.Paired.Exchanges > 0 && c.Alone.Exchanges > 0 {
-		alpha /= 2
-	}
-	least := uint64(0)
-	consider := func(n, of uint64) {
-		if of > 0 { // not every exchange is of that kind
-			n = uint64(math.Ceil(float64(n) * float64(c.exchanges()) / float64(of)))
-		}
-		if n > 0 && (least == 0 || n < least) {
-			least = n
-		}
-	}
-	if c.Paired.Exchanges > 0 || c.Alone.Exchanges == 0 {
-		consider(c.Paired.Needed(epsilon, alpha), c.Paired.Exchanges)
-	}
-	if c.Alone.Exchanges > 0 {
-		consider(c.Alone.Needed(epsilon, alpha), c.Alone.Exchanges)
-	}
-	return least
-}
+func (c Counts) needed(epsilon, alpha float64) uint64 { return c.all().Needed(epsilon, alpha) }
