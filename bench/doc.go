@@ -12,6 +12,7 @@
 //	go run ./bench                            # all parts, some 75 minutes
 //	go run ./bench cpu tls                    # these parts only
 //	go run ./bench -quick harm                # a small matrix, 4 minutes instead of 25
+//	go run ./bench -quick compare             # memory after 50,000 compared exchanges, not a million
 //	go run ./bench -requests 300000 soak      # half a minute instead of ten and more
 //	go run ./bench -runs 1 -length 1s         # does it work at all?
 //	go run ./bench -out docs/benchmarks.md    # write the parts into the page

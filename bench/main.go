@@ -27,7 +27,7 @@ type bench struct {
 	conns  int
 	idle   int           // idle connections
 	long   time.Duration // load of the memory part
-	quick  bool          // the harm part's small matrix
+	quick  bool          // less of the parts harm, verdict and compare
 	soaked soakOptions
 	certs  map[keyKind]keyPair
 	peers  peers
@@ -55,6 +55,8 @@ func parts() []part {
 		{"routes", "Ten routes and ten thousand", (*bench).routes},
 		{"loops", "Two loops", (*bench).loops},
 		{"soak", "Soak", (*bench).soak},
+		{"verdict", "Verdicts: false alarms, and exchanges needed", (*bench).verdict},
+		{"compare", "Comparing: what it costs", (*bench).compare},
 	}
 }
 
@@ -118,7 +120,7 @@ func (b *bench) measures(fs *flag.FlagSet) {
 	fs.IntVar(&b.conns, "connections", 32, "keep-alive connections of HTTP/1.1")
 	fs.IntVar(&b.idle, "idle", 10_000, "connections of the idle part")
 	fs.DurationVar(&b.long, "long", 60*time.Second, "load of the memory part")
-	fs.BoolVar(&b.quick, "quick", false, "a few cells of the harm part's matrix only, in some four minutes")
+	fs.BoolVar(&b.quick, "quick", false, "less: a few cells of the harm part's matrix, in some four minutes; fewer runs of verdict; a shorter memory test of compare")
 	fs.IntVar(&b.soaked.requests, "requests", 10_000_000, "requests of the soak part")
 	fs.BoolVar(&b.soaked.h2, "soak-h2", false, "HTTP/2 from the client in the soak part")
 }

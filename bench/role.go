@@ -33,9 +33,10 @@ type role struct {
 	start func() (server, error)
 }
 
-// roles are the shadows, and the upstream of gRPC.
+// roles are the shadows, the upstream of gRPC, and services whose answers are
+// compared.
 func roles() []role {
-	return append(shadows(), role{grpcRole, grpcServer})
+	return append(append(shadows(), role{grpcRole, grpcServer}), jsonRoles()...)
 }
 
 // playRole prints the address of a destination, and is that until ctx ends.

@@ -1,6 +1,7 @@
 package http2_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -40,8 +41,8 @@ func TestSettingsTimeout(t *testing.T) {
 					t.Fatalf("too early: %v", err)
 				}
 				p.frames()
-				err, ok := p.late(15 * second).(*http2.ConnError)
-				if !ok || err.Code != http2.ErrCodeSettingsTimeout {
+				var err *http2.ConnError
+				if !errors.As(p.late(15*second), &err) || err.Code != http2.ErrCodeSettingsTimeout {
 					t.Fatalf("%v", err)
 				}
 				p.want("GOAWAY 0 SETTINGS_TIMEOUT")
@@ -119,8 +120,8 @@ func TestHeadTimeout(t *testing.T) {
 				t.Fatalf("too early: %v", err)
 			}
 			p.feed() // which changes nothing
-			err, ok := p.late(13 * second).(*http2.ConnError)
-			if !ok || err.Code != http2.ErrCodeEnhanceYourCalm {
+			var err *http2.ConnError
+			if !errors.As(p.late(13*second), &err) || err.Code != http2.ErrCodeEnhanceYourCalm {
 				t.Fatalf("%v", err)
 			}
 			p.want("GOAWAY 0 ENHANCE_YOUR_CALM")

@@ -14,6 +14,7 @@
 //		if !c.Congested() {
 //			used, err := c.Feed(input) // on an error: flush the output, close
 //		}
+//		err = c.Late() // and again by c.Deadline()
 //		read more
 //		c.Flush() // also after the output has been written
 //	}

@@ -49,7 +49,8 @@
 //
 // Offer is called on event loops, by many at once. It takes one lock (queue.mu)
 // for as long as it takes to put a pointer into a ring and add to an account, and
-// never waits otherwise. Workers compare without a lock, and take Judge.mu to add
+// never waits otherwise. Workers are on threads of their own, which on Linux have a
+// lower priority than the loops'; they compare without a lock, and take Judge.mu to add
 // to the tables; Report, Save, Load and Configure take it, too. Judge.mu is taken
 // before queue.mu, never after. Questions are asked without any lock.
 //

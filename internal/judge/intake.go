@@ -21,6 +21,7 @@ type item struct {
 	candidates  []candidate
 	same        bool  // all bodies are equal; they are all in primary.body, or nowhere
 	bytes       int64 // that count in the queue
+	retained    int   // bytes of memory, while it waits to be used again
 }
 
 // candidate is an answer to be compared.

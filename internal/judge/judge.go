@@ -300,7 +300,7 @@ func compareOptions(r *Route) (compare.Options, error) {
 func (j *Judge) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range j.opt.Workers {
-		wg.Go(func() { newWorker(j).run(ctx) })
+		wg.Go(func() { yieldingly(func() { newWorker(j).run(ctx) }) })
 	}
 	if j.opt.Asker != nil {
 		for range j.opt.Askers {

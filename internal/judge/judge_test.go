@@ -3,6 +3,7 @@ package judge_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,7 +184,7 @@ func TestChangesWithinNoise(t *testing.T) {
 				has := false
 				for _, f := range found {
 					has = has || f == want
-					if f != want && !contains(f, "body."+test.field+" ") {
+					if f != want && !strings.Contains(f, "body."+test.field+" ") {
 						t.Errorf("%s was found, too", f)
 					}
 				}

@@ -14,7 +14,7 @@ import (
 )
 
 // exchangesOfMemory is how many exchanges TestMemoryIsFlat feeds in.
-var exchangesOfMemory = flag.Int("exchanges", 12_000, "exchanges of TestMemoryIsFlat; 1000000 shows more, and takes minutes")
+var exchangesOfMemory = flag.Int("exchanges", 9_000, "exchanges of TestMemoryIsFlat; 1000000 shows more, and takes minutes")
 
 // TestMemoryIsFlat: exchanges over 10,000 distinct paths, with fields that have
 // names of their own, need no more memory at the end than after the first third.

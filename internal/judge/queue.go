@@ -13,6 +13,7 @@ type queue struct {
 	most    int64
 	dropped uint64
 	free    []*item
+	kept    int // bytes that free retains
 
 	wake chan struct{}
 }
@@ -51,6 +52,7 @@ func (q *queue) admit(of []*comparison) *item {
 	if n := len(q.free); n > 0 {
 		it := q.free[n-1]
 		q.free = q.free[:n-1]
+		q.kept -= it.retained
 		return it
 	}
 	return &item{}
@@ -58,20 +60,19 @@ func (q *queue) admit(of []*comparison) *item {
 
 // Bounds of the memory that waits to be used again.
 const (
-	mostFree     = 128
-	mostRetained = 64 << 10 // bytes of one item
+	mostFree = 128
+	mostKept = 16 << 20 // bytes
 )
 
 // put gives an item back.
 func (q *queue) put(it *item) {
-	if it.retains() > mostRetained {
-		return
-	}
 	it.reset()
+	it.retained = it.retains()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.free) < mostFree {
+	if len(q.free) < mostFree && q.kept+it.retained <= mostKept {
 		q.free = append(q.free, it)
+		q.kept += it.retained
 	}
 }
 

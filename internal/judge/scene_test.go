@@ -235,5 +235,3 @@ func uuid(r *rand.Rand) string {
 func shuffled(r *rand.Rand, n int) string {
 	return strings.ReplaceAll(fmt.Sprint(r.Perm(n)), " ", ",")
 }
-
-func contains(s, part string) bool { return strings.Contains(s, part) }

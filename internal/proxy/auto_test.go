@@ -13,6 +13,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/proxy"
@@ -22,6 +23,7 @@ import (
 func automatic(t testing.TB, c *clusterv3.Cluster, ca *certtest.CA, edit func(*tlsv3.UpstreamTlsContext)) {
 	t.Helper()
 	originating(t, c, ca, edit)
+	c.ConnectTimeout = durationpb.New(patience) // for many handshakes at once
 	options(t, c, &httpv3.HttpProtocolOptions{UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_AutoConfig{
 		AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{},
 	}})
@@ -160,7 +162,7 @@ func TestAutoProtocolFails(t *testing.T) {
 	automatic(t, s.clusters[0], ca, nil)
 	p, addr := serve(t, s, proxy.Options{Concurrency: 1})
 	c := dial(t, addr)
-	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-begun
 	c.reset()
 	wantQuiet(t, p)

@@ -17,7 +17,8 @@ type session struct {
 	task *loop.Task // nil while the connection rests
 
 	opened   bool      // it was made ready for its first request
-	since    loop.Time // when it came, or came to rest
+	since    loop.Time // when it came, or its last request ended
+	rested   loop.Time // when it came to rest
 	begun    loop.Time // when its first request did
 	born     loop.Time
 	requests uint64
@@ -126,8 +127,9 @@ func (s *session) rest() bool {
 	if len(s.conn.In()) > 0 || !s.conn.Rest(s) {
 		return false
 	}
+	s.rested = s.w.loop.Now()
 	if s.h2 == nil { // over HTTP/2 only requests count, not PINGs
-		s.since = s.w.loop.Now()
+		s.since = s.rested
 	}
 	return true
 }
@@ -165,7 +167,7 @@ func (s *session) over() bool {
 		return rested >= openTimeout
 	}
 	cfg := s.config(s.w.current())
-	if s.w.p.draining.Load() && s.requests > 0 && rested >= drainRest {
+	if s.w.p.draining.Load() && s.requests > 0 && s.w.since(s.rested) >= drainRest {
 		return true
 	}
 	return cfg == nil || cfg.idleTimeout > 0 && rested >= cfg.idleTimeout || s.old(cfg)
@@ -198,16 +200,16 @@ var (
 
 // headLimit is by when a head must be complete that began at since and moved on
 // at moved, and what is wrong then; 0 for never.
-func (c *httpConfig) headLimit(since, moved loop.Time) (at loop.Time, late *http1.Error) {
+func (h *httpConfig) headLimit(since, moved loop.Time) (at loop.Time, late *http1.Error) {
 	consider := func(from loop.Time, d time.Duration, err *http1.Error) {
 		if end := from + loop.Time(d); d > 0 && (at == 0 || end < at) {
 			at, late = end, err
 		}
 	}
-	consider(since, c.headersTimeout, errSlowHead)
-	consider(since, c.requestTimeout, errSlowRequest)
-	consider(since, c.maxStreamDuration, errLongStream)
-	consider(moved, c.streamIdleTimeout, errIdleStream)
+	consider(since, h.headersTimeout, errSlowHead)
+	consider(since, h.requestTimeout, errSlowRequest)
+	consider(since, h.maxStreamDuration, errLongStream)
+	consider(moved, h.streamIdleTimeout, errIdleStream)
 	return at, late
 }
 

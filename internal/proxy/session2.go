@@ -27,7 +27,7 @@ func newSession2(s *session, cfg *httpConfig) *session2 {
 }
 
 // settingsTimeout is how long a client may take to send its SETTINGS, and to
-// acknowledge ours (RFC 9113, section 6.5.3). Envoy waits for ever.
+// acknowledge ours (RFC 9113, section 6.5.3).
 const settingsTimeout = 15 * time.Second
 
 // nanos is the loop's time.

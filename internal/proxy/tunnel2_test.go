@@ -33,7 +33,9 @@ func allowing(c *clusterv3.Cluster) {
 }
 
 // client2 is the HTTP/2 client of x/net, on connections without TLS.
-func client2(t testing.TB) *http2.Transport {
+//
+//nolint:staticcheck // the one of net/http knows no extended CONNECT
+func client2(t testing.TB) http.RoundTripper {
 	tr := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, addr)
@@ -51,7 +53,7 @@ type stream struct {
 }
 
 // tunnel opens one: by CONNECT, or extended CONNECT where protocol says for what.
-func tunnel(t testing.TB, tr *http2.Transport, addr, protocol, early string) *stream {
+func tunnel(t testing.TB, tr http.RoundTripper, addr, protocol, early string) *stream {
 	t.Helper()
 	r, w := io.Pipe()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

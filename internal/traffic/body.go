@@ -20,9 +20,9 @@ func (b *Body) Open(store *BodyStore, limit int64) {
 	b.store, b.limit = store, int(min(limit, maxKept))
 }
 
-// Append keeps what fits of p.
+// Append keeps what fits of p. Behind a gap nothing is kept.
 func (b *Body) Append(p []byte) {
-	if b.store == nil || len(p) == 0 {
+	if b.store == nil || b.Cut || len(p) == 0 {
 		return
 	}
 	if room := b.limit - len(b.Bytes); len(p) > room {
@@ -54,7 +54,7 @@ func (b *Body) Close() {
 const (
 	minKept = 4 << 10
 	maxKept = 4 << 20
-	classes = 6 // 4 KiB, 16 KiB, ... 4 MiB
+	classes = 11 // 4 KiB, 8 KiB, ... 4 MiB
 )
 
 // BodyStore lends memory to the bodies of one event loop, and bounds it. It is
@@ -63,17 +63,16 @@ type BodyStore struct {
 	room int64 // bytes that may still be lent
 	free [classes][][]byte
 	idle int64 // bytes in free
+	most int64 // of idle
 }
 
-// maxIdle bounds the memory that waits to be lent again.
-const maxIdle = 8 << 20
-
-// NewBodyStore makes a store that lends so many bytes at most.
-func NewBodyStore(limit int64) *BodyStore { return &BodyStore{room: limit} }
+// NewBodyStore makes a store that lends so many bytes at most. A quarter of them
+// may wait to be lent again.
+func NewBodyStore(limit int64) *BodyStore { return &BodyStore{room: limit, most: limit / 4} }
 
 // class is the smallest class with room for n bytes, and its size.
 func class(n int) (i, size int) {
-	for size = minKept; size < n; size *= 4 {
+	for size = minKept; size < n; size *= 2 {
 		i++
 	}
 	return i, size
@@ -100,7 +99,7 @@ func (s *BodyStore) takeBack(b []byte) {
 	}
 	i, size := class(cap(b))
 	s.room += int64(size)
-	if s.idle+int64(size) <= maxIdle {
+	if s.idle+int64(size) <= s.most {
 		s.free[i] = append(s.free[i], b[:0])
 		s.idle += int64(size)
 	}

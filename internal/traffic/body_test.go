@@ -50,6 +50,10 @@ func TestBodyStoreIsBounded(t *testing.T) {
 	if again := open(10 << 10); again.Cut {
 		t.Error("memory that was given back is not lent again")
 	}
+	third.Append([]byte("behind the gap"))
+	if len(third.Bytes) != 0 {
+		t.Errorf("what is kept has a gap: %q", third.Bytes)
+	}
 	var unopened traffic.Body
 	unopened.Append([]byte("x"))
 	if unopened.Bytes != nil || unopened.Cut {

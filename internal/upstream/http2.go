@@ -85,7 +85,8 @@ func (c *conn2) begin(nc *loop.Conn, cl *Cluster) {
 
 // settingsTimeout is how long an endpoint may take to send its SETTINGS and to
 // acknowledge ours (RFC 9113, section 6.5.3), and to complete a head that it has
-// begun. Envoy waits for ever, so it is long.
+// begun. It is long: nobody else has such a limit, and a service may be slow when
+// it starts.
 const settingsTimeout = time.Minute
 
 func (p *Pool) nanos() int64 { return int64(p.loop.Now()) }

@@ -66,6 +66,23 @@ type Stream interface {
 	Tunnel() *loop.Conn
 }
 
+// Use is what a stream is for.
+type Use struct {
+	// Fresh: not over a connection that has served before.
+	Fresh bool
+	// HTTP2: the client speaks it, for clusters that go by that.
+	HTTP2 bool
+	// Raw: the exchange may become a tunnel, which takes a connection of its own.
+	Raw bool
+	// Upgrade: it does so by an upgrade, which takes no more than a stream where
+	// the cluster allows extended CONNECT.
+	Upgrade bool
+	// Authority of the request, for clusters whose TLS takes its name from that,
+	// and Hostname of the endpoint, for those that take it from there.
+	Authority []byte
+	Hostname  string
+}
+
 // Fate is what may have become of a request that was never answered.
 type Fate uint8
 
