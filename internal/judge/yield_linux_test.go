@@ -53,7 +53,9 @@ func TestWorkersYield(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	await(t, func() bool { return others() == 0 })
+	if os.Geteuid() == 0 { // else the last thread's niceness may stay with another
+		await(t, func() bool { return others() == 0 })
+	}
 }
 
 // await waits until it holds.

@@ -32,6 +32,9 @@ func computer(work <-chan func()) {
 	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil {
 		nice := 20 - raw // as the kernel has it
 		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, min(nice+yielding, 19))
+		// As it ends it may start another thread, which is as nice as itself.
+		// Without the right to take it back, that one stays so.
+		defer func() { _ = unix.Setpriority(unix.PRIO_PROCESS, tid, nice) }()
 	}
 	for f := range work {
 		f()
