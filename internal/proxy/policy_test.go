@@ -44,10 +44,16 @@ func (c *copies) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	c.all, c.raw = append(c.all, r), append(c.raw, string(body))
 }
 
-func (c *copies) len() int {
+// got is what has come so far, with its bodies.
+func (c *copies) got() ([]*http.Request, []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.all)
+	return slices.Clone(c.all), slices.Clone(c.raw)
+}
+
+func (c *copies) len() int {
+	all, _ := c.got()
+	return len(all)
 }
 
 func send(t testing.TB, addr, request string) {
@@ -104,7 +110,8 @@ func TestPolicyKeysAreSticky(t *testing.T) {
 				return outcome(p, 0, "completed")+outcome(p, 0, "not_sampled") == users*each
 			})
 			count := map[string]int{}
-			for _, r := range shadow.all {
+			all, _ := shadow.got()
+			for _, r := range all {
 				count[r.URL.Path]++
 			}
 			for path, n := range count {
@@ -162,20 +169,22 @@ func TestPolicyRewritesCopies(t *testing.T) {
 	if n := shadow.len(); n != 2 {
 		t.Fatalf("%d copies", n)
 	}
-	if primaries.raw[0] != body || primaries.all[0].URL.String() != "/api/x?a=1&token=hidden1" || primaries.all[0].Header.Get("Authorization") != "Bearer hidden2" {
-		t.Errorf("the primary got %s with %q", primaries.all[0].URL, primaries.raw[0])
+	firsts, bodies := primaries.got()
+	if bodies[0] != body || firsts[0].URL.String() != "/api/x?a=1&token=hidden1" || firsts[0].Header.Get("Authorization") != "Bearer hidden2" {
+		t.Errorf("the primary got %s with %q", firsts[0].URL, bodies[0])
 	}
-	for i, r := range shadow.all {
+	requests, raw := shadow.got()
+	for i, r := range requests {
 		var all bytes.Buffer
 		_ = r.Header.Write(&all)
-		text := r.URL.String() + all.String() + shadow.raw[i]
+		text := r.URL.String() + all.String() + raw[i]
 		if strings.Contains(text, "hidden") {
 			t.Errorf("a secret is in %s", text)
 		}
-		if !strings.HasPrefix(r.URL.String(), "/v2/x?a=1&token=sd_") || !strings.Contains(shadow.raw[i], `"name": "anna"`) {
+		if !strings.HasPrefix(r.URL.String(), "/v2/x?a=1&token=sd_") || !strings.Contains(raw[i], `"name": "anna"`) {
 			t.Errorf("the shadow got %s", text)
 		}
-		if shadow.raw[i] != shadow.raw[0] {
+		if raw[i] != raw[0] {
 			t.Error("the same secret has two pseudonyms")
 		}
 	}
@@ -216,10 +225,10 @@ func (w *watcher) Offer(ev traffic.Event, e *traffic.Exchange) bool {
 	return true
 }
 
-func (w *watcher) len() int {
+func (w *watcher) seen() []compared {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.all)
+	return slices.Clone(w.all)
 }
 
 // A route whose answers are compared hands over all bodies, those of its
@@ -240,9 +249,9 @@ func TestComparedExchanges(t *testing.T) {
 	p, addr := serve(t, s, proxy.Options{Concurrency: 1, Sink: sink})
 	const n = 40
 	get(t, addr, n)
-	eventually(t, "all exchanges", func() bool { return sink.len() == n })
+	eventually(t, "all exchanges", func() bool { return len(sink.seen()) == n })
 	first := map[string]int{}
-	for _, e := range sink.all {
+	for _, e := range sink.seen() {
 		want := map[traffic.Role]string{
 			traffic.Candidate: "candidate x-shadow  false", traffic.Baseline: "baseline x-shadow  false", traffic.Again: "primary x  false",
 		}
@@ -255,8 +264,8 @@ func TestComparedExchanges(t *testing.T) {
 		t.Errorf("these go out first: %v", first)
 	}
 	send(t, addr, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n\r\n"+strings.Repeat("x", 30))
-	eventually(t, "the last", func() bool { return sink.len() == n+1 })
-	last := sink.all[n]
+	eventually(t, "the last", func() bool { return len(sink.seen()) == n+1 })
+	last := sink.seen()[n]
 	if last.request != strings.Repeat("x", 30) || last.shadows[traffic.Candidate] != "candidate x-shadow "+strings.Repeat("x", 21)+" true" {
 		t.Errorf("%+v", last)
 	}
