@@ -73,7 +73,7 @@ func (s *shop) order(w http.ResponseWriter, r *http.Request) {
 
 // search has the second: the candidate takes a fifth longer.
 func (s *shop) search(w http.ResponseWriter, r *http.Request) {
-	takes := 10*time.Millisecond + rand.N(time.Millisecond)
+	takes := 25*time.Millisecond + rand.N(time.Millisecond)
 	if s.candidate {
 		takes += takes / 5
 	}
