@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sundog-mesh/sundog/internal/compare"
+	"github.com/sundog-mesh/sundog/internal/redact"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -223,7 +224,11 @@ func (w *worker) answers(ctx context.Context, c *confirmation) ([len(sides)]*com
 	w.shown.CopyFrom(&it.request)
 	s.Remember()
 	r.Head(s, &w.shown)
-	s.Seal()
+	var err error
+	if w.body, err = redactBody(r, s, &w.shown, w.body[:0], it.body, it.bodyCut); err != nil {
+		return got, false
+	}
+	s.Seal(redact.AtLeisure)
 	for _, i := range rand.Perm(len(sides)) {
 		q := Question{Route: it.route.Key, Cluster: it.cluster, Role: sides[i], Request: &it.request, Body: it.body}
 		if q.Role == traffic.Candidate {

@@ -121,7 +121,10 @@ func (w *worker) comparer(r *route) *compare.Comparer {
 	return c
 }
 
-var errCut = errors.New("a body that has to be redacted is not whole")
+var (
+	errCut   = errors.New("a body that has to be redacted is not whole")
+	errSpent = errors.New("a head holds too much that has to be looked for")
+)
 
 // redact makes w.shown and w.body of the request, and redacts the answers in
 // place. What the request holds of secrets is looked for in the answers, too.
@@ -134,8 +137,14 @@ func (w *worker) redact(it *item) error {
 	if w.body, err = redactBody(r, s, &w.shown, w.body[:0], it.body, it.bodyCut); err != nil {
 		return err
 	}
-	s.Seal()
-	r.Head(s, &w.shown) // what one place calls a secret stands in another, too
+	s.Seal(redact.AtLeisure)
+	if r != nil { // what one place calls a secret stands in another, too
+		if w.plain, err = r.Body(s, &w.shown, w.plain[:0], w.body); err != nil {
+			return err
+		}
+		w.body = append(w.body[:0], w.plain...)
+		r.Head(s, &w.shown)
+	}
 	if err := w.redactAnswer(r, &it.primary); err != nil {
 		return err
 	}
@@ -166,6 +175,9 @@ func (w *worker) redactAnswer(r *redact.Redactor, a *answer) error {
 	a.body = append(a.body[:0], w.plain...)
 	r.Head(&w.scratch, &a.head)
 	r.Head(&w.scratch, &a.trailers)
+	if w.scratch.Spent() {
+		return errSpent
+	}
 	return nil
 }
 

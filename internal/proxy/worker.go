@@ -34,7 +34,9 @@ type worker struct {
 	records   []*record // free
 	bodies    *traffic.BodyStore
 	scratch   redact.Scratch
-	exchanges []*exchange // free
+	body      []byte       // of a request, redacted
+	bodyHead  traffic.Head // its head
+	exchanges []*exchange  // free
 	streams   http2.Pool
 
 	opening openCounters
@@ -55,7 +57,7 @@ type view struct {
 type routeView struct {
 	row     *mirror.RouteRow
 	mirrors []*mirror.Row
-	redact  func(*traffic.Head) // nil: nothing
+	redact  func(*traffic.Exchange) // nil: nothing
 }
 
 // shadowReceive bounds what the kernel takes in for a copy that does not read
@@ -127,7 +129,7 @@ func (w *worker) adopt() {
 		row := w.ledger.Route(r.Key)
 		v.routes[id].row = row
 		if ps := g.policies[id]; len(ps) > 0 && ps[0].Redactor != nil {
-			v.routes[id].redact = func(h *traffic.Head) { ps[0].Redactor.Head(&w.scratch, h) }
+			v.routes[id].redact = w.redacts(ps[0].Redactor)
 		}
 		for i, p := range g.policies[id] {
 			v.routes[id].mirrors = append(v.routes[id].mirrors, row.Mirror(mirrorName(g.policies[id], i), p.Share.Fraction()))

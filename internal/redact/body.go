@@ -143,6 +143,9 @@ func (r *Redactor) appendBody(s *Scratch, f format, h *traffic.Head, dst, body [
 		if err != nil {
 			return dst, false, fmt.Errorf("redact: the body cannot be read: %w", err)
 		}
+		if s.Spent() {
+			return dst, false, errSpent
+		}
 		return out, changed, nil
 	case asForm:
 		dst = r.appendParams(s, dst, body, params{})
@@ -155,6 +158,9 @@ func (r *Redactor) appendBody(s *Scratch, f format, h *traffic.Head, dst, body [
 		dst = out
 	default:
 		dst = s.secrets.scrub(dst, body)
+	}
+	if s.Spent() {
+		return dst[:from], false, errSpent
 	}
 	return dst, !bytes.Equal(dst[from:], body), nil
 }

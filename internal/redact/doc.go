@@ -24,6 +24,8 @@
 //
 // The package never does I/O and never logs. It does not look for secrets in
 // texts within texts (JSON in a form field or in a JSON string, an encoded URL
-// as a parameter), in protobuf, XML or event streams. An answer that repeats a
-// secret in a way of its own (cut, in capitals, in base64) keeps it.
+// as a parameter), in protobuf, XML or event streams. A secret that an answer
+// repeats is found as it is and as URLs, JSON, scripts and HTML write it, one
+// within another, too; in a way of the answer's own (cut, in capitals, in
+// base64) it stays.
 package redact

@@ -43,7 +43,7 @@ func (r *Redactor) kind(name []byte) kind {
 			return inLink
 		}
 	case "location", "content-location", "referer", "refresh", "x-envoy-original-path",
-		"x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri":
+		"x-original-url", "x-original-uri", "x-original-path", "x-rewrite-url", "x-replaced-path", "x-forwarded-uri", "x-forwarded-path":
 		if len(r.query) > 0 {
 			return inURL
 		}

@@ -3,8 +3,7 @@ package redact
 import (
 	"bytes"
 	"encoding/base64"
-	"html"
-	"net/url"
+	"errors"
 
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
@@ -18,7 +17,8 @@ type memory struct {
 	collecting, sealed bool
 	arena              []byte
 	pairs              []pair
-	first              [256]bool // bytes that a secret begins with
+	first              [256]bool // bytes that a secret may begin with
+	steps              int       // that looking for secrets may still take
 }
 
 // pair is two pieces of the arena.
@@ -33,12 +33,35 @@ func (s *Scratch) Remember() {
 	s.secrets.collecting = true
 }
 
+// How much work it may be to look for secrets, in bytes compared.
+const (
+	InPassing = 1 << 20 // some milliseconds: of an event loop
+	AtLeisure = 1 << 27 // well below a second: of a worker
+)
+
 // Seal ends what Remember began. From now on Head and Body replace each secret
 // of 4 bytes or more that is remembered by its pseudonym wherever it stands:
-// in values of fields, paths, strings and numbers of JSON, and any other body.
-func (s *Scratch) Seal() {
-	s.secrets.collecting, s.secrets.sealed = false, true
+// in values of fields, paths, strings and numbers of JSON, and any other body,
+// also as URLs, JSON and HTML write it.
+//
+// The work is bounded by steps, InPassing or AtLeisure, since it is clients who
+// say what is looked for. Beyond that Head leaves no value, and Body fails.
+func (s *Scratch) Seal(steps int) {
+	m := &s.secrets
+	m.collecting, m.sealed, m.steps = false, true, steps
+	if m.any() {
+		for i := range len(escapes) {
+			m.first[escapes[i]] = true
+		}
+	}
 }
+
+// Spent reports whether looking for secrets took more than Seal allowed.
+func (s *Scratch) Spent() bool { return s.secrets.spent() }
+
+var errSpent = errors.New("redact: the request holds too much that has to be looked for")
+
+func (m *memory) spent() bool { return m.any() && m.steps <= 0 }
 
 // Forget ends the memory of a request.
 func (s *Scratch) Forget() {
@@ -58,18 +81,11 @@ func (m *memory) put(b []byte) traffic.Span {
 	return s
 }
 
-// add remembers a secret, also as URLs and HTML write it.
+// add remembers a secret.
 func (m *memory) add(secret, token []byte) {
 	if !m.collecting || len(secret) < minRemembered {
 		return
 	}
-	text := string(secret)
-	for _, form := range [...]string{text, url.QueryEscape(text), url.PathEscape(text), html.EscapeString(text)} {
-		m.addForm([]byte(form), token)
-	}
-}
-
-func (m *memory) addForm(secret, token []byte) {
 	for _, p := range m.pairs {
 		if bytes.Equal(m.at(p.secret), secret) {
 			return
@@ -113,7 +129,10 @@ func (m *memory) match(b []byte) (secret int, token []byte) {
 		return 0, nil
 	}
 	for _, p := range m.pairs {
-		if n := int(p.secret.Len); n > secret && bytes.HasPrefix(b, m.at(p.secret)) {
+		if m.steps <= 0 {
+			return 0, nil
+		}
+		if n := m.spelled(b, m.at(p.secret)); n > secret {
 			secret, token = n, m.at(p.token)
 		}
 	}
@@ -169,7 +188,7 @@ func (s *Scratch) scrubHead(h *traffic.Head) {
 		_, value := h.Field(i)
 		found = m.holds(value)
 	}
-	if !found {
+	if !found && !m.spent() {
 		return
 	}
 	n := s.begin(h)
@@ -181,6 +200,14 @@ func (s *Scratch) scrubHead(h *traffic.Head) {
 		name, value := h.Field(i)
 		s.buf = m.scrub(s.buf[:0], value)
 		n.AddSpans(n.Put(name), n.Put(s.buf))
+	}
+	if m.spent() {
+		n = s.begin(h)
+		n.SetAuthority(nil)
+		for i := range h.Len() {
+			name, _ := h.Field(i)
+			n.Add(string(name), nil)
+		}
 	}
 	h.CopyFrom(n)
 }

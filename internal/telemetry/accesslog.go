@@ -149,17 +149,15 @@ func (sc *scratch) redacted(e *traffic.Exchange) *traffic.Exchange {
 	*m = *e
 	m.Request, m.Primary.Response, m.Shadows = request, response, shadows
 	m.Request.CopyFrom(&e.Request)
-	e.Redact(&m.Request)
 	m.Primary.Response.CopyFrom(&e.Primary.Response)
-	e.Redact(&m.Primary.Response)
 	for i := range e.Shadows {
 		to := m.AddShadow()
 		response := to.Response
 		*to = e.Shadows[i]
 		to.Response = response
 		to.Response.CopyFrom(&e.Shadows[i].Response)
-		e.Redact(&to.Response)
 	}
+	e.Redact(m)
 	return m
 }
 

@@ -21,9 +21,9 @@ type Exchange struct {
 	DownstreamLocal  netip.AddrPort
 	DownstreamRemote netip.AddrPort // after x-forwarded-for was trusted, as Envoy's %DOWNSTREAM_REMOTE_ADDRESS%
 
-	// Redact takes out of a head of this exchange what must not be shown; nil:
-	// all may be. It is for the loop that offers the exchange.
-	Redact func(*Head)
+	// Redact takes what must not be shown out of the heads of a copy of this
+	// exchange; nil: all may be. It is for the loop that offers the exchange.
+	Redact func(*Exchange)
 
 	Request      Head  // as it went to the primary
 	RequestBytes int64 // of the body
