@@ -184,8 +184,9 @@ func TestServerNameOfRequest(t *testing.T) {
 				t.Errorf("%s over %s: the server name was %q", host, up, body)
 			}
 		}
-		if n := p.Status().Clusters[0].Endpoints[0].CxTotal; n != 2 {
-			t.Errorf("%d connections for two names", n)
+		// The portable driver may hear of an answer before it hears that the request was written, and then closes.
+		if n := p.Status().Clusters[0].Endpoints[0].CxTotal; n < 2 || n > 3 {
+			t.Errorf("%d connections for two names and four requests", n)
 		}
 		c.send("GET / HTTP/1.1\r\nHost: three.test\r\n\r\n")
 		resp, body := c.response("GET")
