@@ -17,7 +17,8 @@ type memory struct {
 	collecting, sealed bool
 	arena              []byte
 	pairs              []pair
-	first              [256]bool // bytes that a secret may begin with
+	begins             [256]bool // bytes that a secret begins with
+	first              [256]bool // and the escapes
 	steps              int       // that looking for secrets may still take
 }
 
@@ -50,6 +51,7 @@ func (s *Scratch) Seal(steps int) {
 	m := &s.secrets
 	m.collecting, m.sealed, m.steps = false, true, steps
 	if m.any() {
+		m.first = m.begins
 		for i := range len(escapes) {
 			m.first[escapes[i]] = true
 		}
@@ -92,7 +94,7 @@ func (m *memory) add(secret, token []byte) {
 		}
 	}
 	m.pairs = append(m.pairs, pair{m.put(secret), m.put(token)})
-	m.first[secret[0]] = true
+	m.begins[secret[0]] = true
 }
 
 // addBasic remembers the user and the password of "Basic" credentials
@@ -128,11 +130,15 @@ func (m *memory) match(b []byte) (secret int, token []byte) {
 	if !m.first[b[0]] {
 		return 0, nil
 	}
+	set := m.spellingsOf(b)
+	if set == 0 && !m.begins[b[0]] {
+		return 0, nil
+	}
 	for _, p := range m.pairs {
 		if m.steps <= 0 {
 			return 0, nil
 		}
-		if n := m.spelled(b, m.at(p.secret)); n > secret {
+		if n := m.spelled(set, b, m.at(p.secret)); n > secret {
 			secret, token = n, m.at(p.token)
 		}
 	}

@@ -19,7 +19,7 @@ const (
 // spellings are the ways in which a secret is looked for, each the outer code and
 // the inner one: a URL in a page, JSON in a string of JSON.
 var spellings = [...][2]code{
-	{inURLs},
+	{inURLs}, // first those of one code, see own
 	{inQuotes},
 	{inHTML},
 	{inURLs, inURLs},
@@ -36,9 +36,71 @@ var spellings = [...][2]code{
 // escapes begin what is written in a code.
 const escapes = `%\&+`
 
+// character is one character of a text, in UTF-8, or a byte that is none.
+type character struct {
+	b [utf8.UTFMax]byte
+	n int
+}
+
+func of(b byte) character { return character{[utf8.UTFMax]byte{b}, 1} }
+
+func ofRune(r rune) (c character) {
+	c.n = utf8.EncodeRune(c.b[:], r)
+	return c
+}
+
+// begins reports whether secret begins with the character. A plus may stand for
+// a space in each code.
+func (c *character) begins(secret []byte) bool {
+	return bytes.HasPrefix(secret, c.b[:c.n]) || c.n == 1 && c.b[0] == '+' && secret[0] == ' '
+}
+
+// spellingsOf are those, as bits, in which b may begin with a secret.
+func (m *memory) spellingsOf(b []byte) (set uint16) {
+	if !isOneOf(b[0], escapes) {
+		return 1<<len(spellings) - 1
+	}
+	if c, n := read(codesOf(own(b[0])), b); n > 1 && !isOneOf(c.b[0], escapes) && !holdsEscape(b[1:n]) {
+		m.steps--
+		if !m.begins[c.b[0]] && !m.begins[b[0]] {
+			return 0 // another code, outside or within, changes nothing
+		}
+	}
+	m.steps -= len(spellings)
+	for i := range spellings {
+		c, _ := read(codesOf(i), b)
+		if m.begins[c.b[0]] || c.b[0] == '+' && m.begins[' '] {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// own is the spelling in one code whose escapes begin so.
+func own(escape byte) int {
+	switch escape {
+	case '\\':
+		return 1
+	case '&':
+		return 2
+	default:
+		return 0
+	}
+}
+
+func holdsEscape(b []byte) bool {
+	for _, c := range b {
+		if isOneOf(c, escapes) {
+			return true
+		}
+	}
+	return false
+}
+
 // spelled is how many bytes at the beginning of b are the secret, as it is or
-// in a code; 0: they are another text. Its steps are taken from those allowed.
-func (m *memory) spelled(b, secret []byte) int {
+// in one of the spellings; 0: they are another text. Its steps are taken from
+// those allowed.
+func (m *memory) spelled(set uint16, b, secret []byte) int {
 	same, coded := 0, false
 	for same < len(secret) && same < len(b) && b[same] == secret[same] {
 		coded = coded || isOneOf(b[same], escapes)
@@ -52,29 +114,34 @@ func (m *memory) spelled(b, secret []byte) int {
 		return 0
 	}
 	for i := range spellings {
-		if n := m.spelledIn(spellings[i][:], b, secret); n > 0 {
+		if set&(1<<i) == 0 {
+			continue
+		}
+		if n := m.spelledIn(codesOf(i), b, secret); n > 0 {
 			return n
 		}
 	}
 	return 0
 }
 
-func (m *memory) spelledIn(codes []code, b, secret []byte) int {
+// codesOf are those of a spelling.
+func codesOf(i int) []code {
+	codes := spellings[i][:]
 	if codes[1] == 0 {
 		codes = codes[:1]
 	}
+	return codes
+}
+
+func (m *memory) spelledIn(codes []code, b, secret []byte) int {
 	at := 0
 	for len(secret) > 0 && at < len(b) && m.steps > 0 {
 		m.steps--
-		var room [utf8.UTFMax]byte
-		c, n := character(codes, room[:0], b[at:])
-		if len(c) == 1 && c[0] == '+' && secret[0] == ' ' {
-			c[0] = ' '
-		}
-		if !bytes.HasPrefix(secret, c) {
+		c, n := read(codes, b[at:])
+		if !c.begins(secret) {
 			return 0
 		}
-		secret, at = secret[len(c):], at+n
+		secret, at = secret[c.n:], at+n
 	}
 	if len(secret) > 0 {
 		return 0
@@ -82,37 +149,34 @@ func (m *memory) spelledIn(codes []code, b, secret []byte) int {
 	return at
 }
 
-// character appends the character that b, which is not empty, begins with, and
-// returns how many bytes it takes. The last of the codes is undone last.
-func character(codes []code, dst, b []byte) (c []byte, n int) {
+// read is the character that b, which is not empty, begins with, and how many
+// bytes it takes. The last of the codes is undone last.
+func read(codes []code, b []byte) (c character, n int) {
 	if len(codes) == 0 {
-		return append(dst, b[0]), 1
+		return of(b[0]), 1
 	}
 	outer, own := codes[:len(codes)-1], codes[len(codes)-1]
-	c, n = character(outer, dst, b)
-	if len(c) != 1 {
+	c, n = read(outer, b)
+	if c.n != 1 {
 		return c, n
 	}
 	e := escaped{codes: outer, b: b, at: n}
+	var plain character
 	var ok bool
 	switch {
-	case own == inURLs && c[0] == '%':
+	case own == inURLs && c.b[0] == '%':
 		var v rune
-		if v, ok = e.digits(2); ok {
-			return append(dst, byte(v)), e.at
-		}
-	case own == inQuotes && c[0] == '\\':
-		if c, ok = e.quoted(dst); ok {
-			return c, e.at
-		}
-	case own == inHTML && c[0] == '&':
-		if c, ok = e.reference(dst); ok {
-			return c, e.at
-		}
-	default:
-		return c, n
+		v, ok = e.digits(2)
+		plain = of(byte(v))
+	case own == inQuotes && c.b[0] == '\\':
+		plain, ok = e.quoted()
+	case own == inHTML && c.b[0] == '&':
+		plain, ok = e.reference()
 	}
-	return character(outer, dst, b)
+	if ok {
+		return plain, e.at
+	}
+	return c, n
 }
 
 // escaped reads what follows the beginning of an escape.
@@ -127,13 +191,12 @@ func (e *escaped) next() byte {
 	if e.at >= len(e.b) {
 		return 0
 	}
-	var room [utf8.UTFMax]byte
-	c, n := character(e.codes, room[:0], e.b[e.at:])
-	if len(c) != 1 || c[0] >= utf8.RuneSelf {
+	c, n := read(e.codes, e.b[e.at:])
+	if c.n != 1 || c.b[0] >= utf8.RuneSelf {
 		return 0
 	}
 	e.at += n
-	return c[0]
+	return c.b[0]
 }
 
 // digits reads n hexadecimal digits.
@@ -149,23 +212,23 @@ func (e *escaped) digits(n int) (v rune, ok bool) {
 }
 
 // quoted reads what follows a backslash.
-func (e *escaped) quoted(dst []byte) ([]byte, bool) {
+func (e *escaped) quoted() (character, bool) {
 	switch c := e.next(); c {
 	case 0:
-		return dst, false
+		return character{}, false
 	case 'b':
-		return append(dst, '\b'), true
+		return of('\b'), true
 	case 'f':
-		return append(dst, '\f'), true
+		return of('\f'), true
 	case 'n':
-		return append(dst, '\n'), true
+		return of('\n'), true
 	case 'r':
-		return append(dst, '\r'), true
+		return of('\r'), true
 	case 't':
-		return append(dst, '\t'), true
+		return of('\t'), true
 	case 'x':
 		v, ok := e.digits(2)
-		return utf8.AppendRune(dst, v), ok
+		return ofRune(v), ok
 	case 'u':
 		v, ok := e.digits(4)
 		if ok && utf16.IsSurrogate(v) {
@@ -173,34 +236,50 @@ func (e *escaped) quoted(dst []byte) ([]byte, bool) {
 			if e.next() == '\\' && e.next() == 'u' {
 				low, _ := e.digits(4)
 				if v = utf16.DecodeRune(v, low); v != utf8.RuneError {
-					return utf8.AppendRune(dst, v), true
+					return ofRune(v), true
 				}
 			}
 			v, e.at = utf8.RuneError, after
 		}
-		return utf8.AppendRune(dst, v), ok
+		return ofRune(v), ok
 	default:
-		return append(dst, c), true
+		return of(c), true
 	}
 }
 
 // reference reads what follows an ampersand.
-func (e *escaped) reference(dst []byte) ([]byte, bool) {
+func (e *escaped) reference() (plain character, ok bool) {
 	const longest = 10 // of those that are looked for
 	var room [longest]byte
 	name := append(room[:0], '&')
 	for len(name) < longest {
 		c := e.next()
 		if c != '#' && c != ';' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return dst, false
+			return plain, false
 		}
 		if name = append(name, c); c == ';' {
-			text := html.UnescapeString(string(name))
-			if len(text) > utf8.UTFMax {
-				return dst, false // no reference, or to more than a character
-			}
-			return append(dst, text...), true
+			return referred(name)
 		}
 	}
-	return dst, false
+	return plain, false
+}
+
+// referred is the character that a reference of HTML stands for.
+func referred(name []byte) (plain character, ok bool) {
+	switch string(name) { // of most, no string has to be made
+	case "&amp;":
+		return of('&'), true
+	case "&lt;":
+		return of('<'), true
+	case "&gt;":
+		return of('>'), true
+	case "&quot;":
+		return of('"'), true
+	}
+	text := html.UnescapeString(string(name))
+	if len(text) > utf8.UTFMax {
+		return plain, false // no reference, or to more than a character
+	}
+	plain.n = copy(plain.b[:], text)
+	return plain, true
 }

@@ -1,6 +1,7 @@
 package redact_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/policy"
 	"github.com/sundog-mesh/sundog/internal/redact"
+	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
 // quoted is what a JSON string has between its quotes.
@@ -79,6 +81,34 @@ func TestSpellings(t *testing.T) {
 			}
 		}
 	})
+}
+
+// BenchmarkScrub looks for the secrets of a request in 10 KiB of an answer.
+func BenchmarkScrub(b *testing.B) {
+	r := compile(b, policy.Redact{Headers: []string{"authorization"}, Cookies: []string{"sid"}, Query: []string{"token"}})
+	page := func(line string) []byte { return bytes.Repeat([]byte(line), 10<<10/len(line)) }
+	for name, body := range map[string][]byte{
+		"prose":   page("The quick brown fox jumps over the lazy dog.\n"),
+		"escapes": page(`{\"a\":\"\u00e9\u003c\",\"b\":\"%20&amp;&#60;\"},`),
+	} {
+		b.Run(name, func(b *testing.B) {
+			request := head("path: /a?token=Tr0ub4dor", "authorization: Bearer abcdefghijklmnop", "cookie: a=b; sid=0123456789abcdef")
+			answer := head("content-type: text/html")
+			var s redact.Scratch
+			var h traffic.Head
+			var out []byte
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				s.Remember()
+				h.CopyFrom(request)
+				r.Head(&s, &h)
+				s.Seal(redact.AtLeisure)
+				out, _ = r.Body(&s, answer, out[:0], body)
+				s.Forget()
+			}
+		})
+	}
 }
 
 // What would take too long to look for is not shown at all.
