@@ -85,18 +85,25 @@ func keep(buf, decoded, body []byte) []byte {
 // lowerBoth reads both bodies the same way. bad is why they could not be read, note how they were not.
 func (c *Comparer) lowerBoth(kind content, r Request, a, b *Message, x, y []byte) (note, bad Reason) {
 	c.types = c.opts.Types
-	bad = c.lower(&c.a, kind, r, a, x)
-	if bad == "" {
-		bad = c.lower(&c.b, kind, r, b, y)
-	}
+	bad = c.lowerEach(kind, r, a, b, x, y)
 	if bad != Malformed || c.types == nil || kind != contentProto && kind != contentGRPC {
 		return "", bad
 	}
 	c.types = nil
-	if bad = c.lower(&c.a, kind, r, a, x); bad == "" {
-		bad = c.lower(&c.b, kind, r, b, y)
+	return Misfit, c.lowerEach(kind, r, a, b, x, y)
+}
+
+// lowerEach reads both bodies as they are told. That one is malformed counts
+// most, whichever it is.
+func (c *Comparer) lowerEach(kind content, r Request, a, b *Message, x, y []byte) (bad Reason) {
+	bad = c.lower(&c.a, kind, r, a, x)
+	if bad == Malformed {
+		return bad
 	}
-	return Misfit, bad
+	if other := c.lower(&c.b, kind, r, b, y); bad == "" || other == Malformed {
+		return other
+	}
+	return bad
 }
 
 // agree tells how both bodies are read.
