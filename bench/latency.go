@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// latencyRow is a job for all proxies that mirror, and its load.
+// latencyRow is a job for all proxies that can do it, and its load.
 type latencyRow struct {
 	name string
 	job  job
@@ -58,14 +58,14 @@ func (b *bench) latencyTable(ctx context.Context, rows ...latencyRow) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		b.latencyCells(row.name, count(rate)+"/s", got)
+		b.latencyCells(row, count(rate)+"/s", got)
 	}
 	return nil
 }
 
 // atEqualRate measures the proxies that are there.
 func (b *bench) atEqualRate(ctx context.Context, row latencyRow) (rate float64, got map[string]*series) {
-	all, stop := b.contenders(ctx, row.job, b.mirroring()...)
+	all, stop := b.contenders(ctx, row.job, b.all()...)
 	defer stop()
 	l := row.load
 	l.wire, l.length = row.job.wire, b.length
@@ -86,12 +86,15 @@ func (b *bench) atEqualRate(ctx context.Context, row latencyRow) (rate float64, 
 	return rate, b.paced(ctx, able, b.ask, l, b.runs)
 }
 
-func (b *bench) latencyCells(name, rate string, got map[string]*series) {
+func (b *bench) latencyCells(row latencyRow, rate string, got map[string]*series) {
 	most := budgets{"nginx": 1.0, "envoy": 0.8}
-	for _, p := range b.mirroring() {
+	for _, p := range b.all() {
+		if !p.can(row.job) {
+			continue
+		}
 		s := got[p.name]
 		if s == nil {
-			b.report.missing(9, p, name, rate, p.name)
+			b.report.missing(9, p, row.name, rate, p.name)
 			continue
 		}
 		against, budget := "", ""
@@ -99,7 +102,7 @@ func (b *bench) latencyCells(name, rate string, got map[string]*series) {
 			r := median(own.p99) / median(s.p99)
 			against, budget = ratio(r), verdict(r, most[p.name])
 		}
-		b.report.row(name, rate, p.name, ms(median(s.p50)), ms(median(s.p99)),
+		b.report.row(row.name, rate, p.name, ms(median(s.p50)), ms(median(s.p99)),
 			fmt.Sprint(s.failed), fmt.Sprint(s.unanswered), against, budget)
 	}
 }

@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string) (err error) {
 	binary := fs.String("sundog", "", "`FILE` to measure as Sundog, instead of building it")
 	cache := fs.String("cache", ".cache", "`FOLDER` for fetched peers")
 	fetch := fs.Bool("fetch", true, "fetch peers that are not there")
-	caddy := fs.Bool("caddy", false, "measure Caddy, too; building it takes minutes")
+	caddy := fs.Bool("caddy", true, "measure Caddy, too; building it the first time takes minutes")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -109,8 +109,26 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	b.peers = findPeers(ctx, *cache, *fetch, *caddy)
-	b.report = newReport(os.Stdout, *out, "go run ./bench "+strings.Join(args, " "))
+	b.report = newReport(os.Stdout, *out, typed(fs))
 	return b.measure(ctx, selected)
+}
+
+// typed is the command that measures the same elsewhere: without the flags that
+// say where things are on this machine.
+func typed(fs *flag.FlagSet) string {
+	command := []string{"go run ./bench"}
+	fs.Visit(func(f *flag.Flag) {
+		switch value := f.Value.String(); {
+		case slices.Contains([]string{"out", "sundog", "cache", "fetch"}, f.Name):
+		case value == "true":
+			command = append(command, "-"+f.Name)
+		case value == "false":
+			command = append(command, "-"+f.Name+"=false")
+		default:
+			command = append(command, "-"+f.Name, value)
+		}
+	})
+	return strings.Join(append(command, fs.Args()...), " ")
 }
 
 // measures are the flags that say how much to measure.

@@ -192,12 +192,12 @@ func (b *bench) machine(ctx context.Context) string {
 		{"nginx", []string{"nginx", "-v"}},
 		{"Envoy", []string{b.peers.envoy, "--version"}},
 		{"HAProxy", []string{b.peers.haproxy, "-v"}},
-		{"Caddy", []string{b.peers.caddy, "version"}},
 		{"h2load", []string{"h2load", "--version"}},
 		{"wrk", []string{"wrk", "-v"}},
 	} {
 		fmt.Fprintf(&s, "\n%s.", cmp.Or(firstLine(ctx, p.command...), p.name+": missing"))
 	}
+	fmt.Fprintf(&s, "\n%s.", cmp.Or(caddyVersion(b.peers.caddy), "Caddy: missing"))
 	return strings.ReplaceAll(s.String(), "\n", "\n- ")
 }
 

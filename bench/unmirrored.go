@@ -4,11 +4,13 @@ package main
 
 import "context"
 
-// haproxyPeer is HAProxy, which cannot mirror by itself.
+// haproxyPeer is HAProxy, which cannot mirror by itself. It takes as many
+// connections as nginx, or what the limit of open files leaves.
 const haproxyPeer = `
 global
   nbthread 1
-  maxconn 2000
+  maxconn 30000
+  no strict-limits
 defaults
   mode http
   timeout connect 10s
@@ -34,7 +36,8 @@ func (b *bench) startHAProxy(ctx context.Context, j job) (*process, error) {
 	return launch(ctx, addr, nil, b.peers.haproxy, "-db", "-f", conf)
 }
 
-// caddyPeer is one server; Caddy adds the x-forwarded headers by itself.
+// caddyPeer is one server for every host, without an admin endpoint, certificates
+// of its own and an access log; Caddy adds the x-forwarded headers by itself.
 const caddyPeer = `{
 	admin off
 	auto_https off
@@ -43,11 +46,15 @@ const caddyPeer = `{
 		protocols {{if not .H2}}h1{{else if .TLS}}h1 h2{{else}}h1 h2c{{end}}
 	}
 }
-{{if .TLS}}https{{else}}http{{end}}://{{.Addr}} {
+{{if .TLS}}https{{else}}http{{end}}://:{{.Port}} {
+	bind 127.0.0.1
 	{{if .TLS}}tls {{.Cert}} {{.Key}}{{end}}
 	reverse_proxy {{if .GRPC}}h2c://{{end}}{{.Primary}} {
 		header_up x-request-id {http.request.uuid}
 		transport http {
+			compression off
+			dial_timeout 10s
+			response_header_timeout 15s
 			keepalive_idle_conns_per_host 256
 			{{if .GRPC}}versions h2c{{end}}
 		}
@@ -60,5 +67,6 @@ func (b *bench) startCaddy(ctx context.Context, j job) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return launch(ctx, addr, []string{"GOMAXPROCS=1", "HOME=" + b.dir}, b.peers.caddy, "run", "--adapter", "caddyfile", "--config", conf)
+	env := []string{"GOMAXPROCS=1", "HOME=" + b.dir, "XDG_CONFIG_HOME=" + b.dir, "XDG_DATA_HOME=" + b.dir}
+	return launch(ctx, addr, env, b.peers.caddy, "run", "--adapter", "caddyfile", "--config", conf)
 }
