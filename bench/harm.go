@@ -182,7 +182,7 @@ func (b *bench) harmCell(ctx context.Context, s *subject, shadow string, l load,
 		return harmed{}, err
 	}
 	l.rate = s.rate
-	got := b.paced(ctx, []contender{{"without", s.plain}, {"with", mirrored}}, b.upload, l, b.harmRuns(s.name))
+	got := b.paced(ctx, []contender{{name: "without", process: s.plain}, {name: "with", process: mirrored}}, b.upload, l, b.harmRuns(s.name))
 	with, without := got["with"], got["without"]
 	if with == nil || without == nil {
 		return harmed{}, errors.New("the load broke")

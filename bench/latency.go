@@ -14,10 +14,10 @@ type latencyRow struct {
 	load load
 }
 
-// latency compares what clients wait at the same fixed rate, half of what the
-// slowest takes.
+// latency compares what clients wait at the same fixed rate, half of what
+// the slowest of those that can mirror takes.
 func (b *bench) latency(ctx context.Context) error {
-	b.report.printf("h2load, all proxies at one rate: half of what the slowest of them takes at that job. h2load sends on all\n"+
+	b.report.printf("h2load, all proxies at one rate: half of what the slowest of those that can mirror takes at that job. h2load sends on all\n"+
 		"connections in the same instant, so these are the latencies of bursts. Unanswered requests count with the least that they waited.\n"+
 		"HTTP/1.1 has %d connections, HTTP/2 has 8 with up to 32 streams.\n\n", b.conns)
 	b.report.columns("job", "rate", "proxy", "p50, ms", "p99, ms", "failed", "unanswered", "Sundog's p99 ÷ it", "budget")
@@ -78,7 +78,7 @@ func (b *bench) atEqualRate(ctx context.Context, row latencyRow) (rate float64, 
 			continue
 		}
 		able = append(able, c)
-		if rate == 0 || most/2 < rate {
+		if c.mirrors && (rate == 0 || most/2 < rate) {
 			rate = most / 2
 		}
 	}

@@ -42,7 +42,7 @@ func (b *bench) loopsRow(ctx context.Context, name string, j job) error {
 			return err
 		}
 		defer p.stop()
-		all = append(all, contender{loops, p})
+		all = append(all, contender{name: loops, process: p})
 	}
 	got := b.saturated(ctx, all, load{conns: b.conns, length: b.length})
 	one, two := got["one"], got["two"]

@@ -64,7 +64,8 @@ func (b *bench) all() []proxy {
 
 // contender is a proxy under measurement, running.
 type contender struct {
-	name string
+	name    string
+	mirrors bool // has mirroring
 	*process
 }
 
@@ -85,7 +86,7 @@ func (b *bench) contenders(ctx context.Context, j job, proxies ...proxy) (all []
 			started.stop()
 			continue
 		}
-		all = append(all, contender{p.name, started})
+		all = append(all, contender{p.name, p.mirrors, started})
 	}
 	return all, func() {
 		for _, c := range all {

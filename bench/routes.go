@@ -50,7 +50,7 @@ func (b *bench) routesRow(ctx context.Context, what, primary string, yaml func(n
 			return fmt.Errorf("%d %s: %w", n, what, err)
 		}
 		defer p.stop()
-		all = append(all, contender{name, p})
+		all = append(all, contender{name: name, process: p})
 	}
 	script, err := b.scratch("routes.lua", lua)
 	if err != nil {
