@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 		"internal/report", "internal/telemetry", "internal/traffic", "internal/translate",
 	},
 	"internal/envoy":       {},
+	"internal/gatewayapi":  {"internal/config"},
 	"internal/http1":       {"internal/traffic"},
 	"internal/http2":       {"internal/http1", "internal/http2/hpack", "internal/traffic"},
 	"internal/http2/hpack": {"internal/http1", "internal/traffic"},
@@ -56,15 +57,16 @@ var mayImport = map[string][]string{
 	"internal/route":                 {"internal/envoy", "internal/policy", "internal/traffic"},
 	"internal/telemetry":             {"internal/envoy", "internal/mirror", "internal/proxy", "internal/report", "internal/traffic"},
 	"internal/traffic":               {},
-	"internal/translate":             {"api/v1alpha1", "internal/config", "internal/envoy", "internal/policy", "internal/translate/credentials"},
+	"internal/translate":             {"api/v1alpha1", "internal/config", "internal/envoy", "internal/gatewayapi", "internal/policy", "internal/translate/credentials"},
 	"internal/translate/credentials": {"internal/config"},
 	"internal/upstream":              {"internal/http1", "internal/http2", "internal/loop", "internal/tlsconn", "internal/traffic"},
 }
 
 // only says which packages alone may import a module.
 var only = map[string][]string{
-	"istio.io/":                       {"internal/config", "internal/config/strict", "internal/translate"},
-	"k8s.io/":                         {"api/v1alpha1", "internal/config", "internal/config/strict", "internal/translate"},
+	"istio.io/":                       {"internal/config", "internal/config/strict", "internal/gatewayapi", "internal/translate"},
+	"k8s.io/":                         {"api/v1alpha1", "internal/config", "internal/config/strict", "internal/gatewayapi", "internal/translate"},
+	"sigs.k8s.io/gateway-api":         {"internal/config", "internal/gatewayapi"},
 	"github.com/prometheus/":          {"internal/telemetry"},
 	"github.com/spf13/":               {"internal/cli"},
 	"google.golang.org/grpc":          {"internal/reflection"},

@@ -116,7 +116,7 @@ func (s *source) load() loaded {
 }
 
 func countObjects(s *config.Set) int {
-	return len(s.VirtualServices) + len(s.DestinationRules) + len(s.Gateways) + len(s.ServiceEntries) + len(s.WorkloadEntries) + len(s.ShadowPolicies) +
+	return len(s.VirtualServices) + len(s.DestinationRules) + len(s.Gateways) + len(s.HTTPRoutes) + len(s.KubeGateways) + len(s.ReferenceGrants) + len(s.ServiceEntries) + len(s.WorkloadEntries) + len(s.ShadowPolicies) +
 		len(s.Services) + len(s.Deployments) + len(s.EndpointSlices) + len(s.Endpoints) + len(s.Pods) + len(s.Secrets)
 }
 

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 const istioGroup = "networking.istio.io"
@@ -52,6 +53,13 @@ func kinds() []kind {
 		{
 			name: "ServiceAccount", versions: []string{"v1"}, kube: true,
 			shape: func(c *strict.Shapes) *strict.Shape { return c.Type(reflect.TypeFor[corev1.ServiceAccount]()) },
+		},
+		gatewayKind("HTTPRoute", func(s *Set) *[]*Object[*gatewayv1.HTTPRouteSpec] { return &s.HTTPRoutes }, checkKubeRoute),
+		gatewayKind("Gateway", func(s *Set) *[]*Object[*gatewayv1.GatewaySpec] { return &s.KubeGateways }, checkKubeGateway),
+		gatewayKind("ReferenceGrant", func(s *Set) *[]*Object[*gatewayv1.ReferenceGrantSpec] { return &s.ReferenceGrants }, func(*reporter, *Object[*gatewayv1.ReferenceGrantSpec]) {}),
+		{
+			group: gatewayGroup, name: "GatewayClass", versions: []string{"v1", "v1beta1"},
+			shape: func(c *strict.Shapes) *strict.Shape { return c.Type(reflect.TypeFor[gatewayv1.GatewayClass]()) },
 		},
 		shadowPolicyKind(),
 	}

@@ -38,7 +38,7 @@ type parser struct {
 	set      *Set
 	problems []Problem
 	reader   *reader
-	seen     map[string]Position // objects by kind, namespace and name
+	seen     map[string]Position // objects by group, kind, namespace and name
 	skipped  []skippedKind       // of the file at hand
 }
 
@@ -94,14 +94,15 @@ func (p *parser) add(f *found) {
 		p.skip(f)
 		return
 	}
-	if first, ok := p.seen[f.name]; ok && f.name != "" {
+	key := f.group + " " + f.name
+	if first, ok := p.seen[key]; ok && f.name != "" {
 		p.report(Problem{
 			Severity: Error, Position: f.Position, Object: f.name, Message: fmt.Sprintf("the same object twice: it is also at %s", first),
 			Hint: "keep one of the two, or give one another name or namespace",
 		})
 		return
 	}
-	p.seen[f.name] = f.Position
+	p.seen[key] = f.Position
 	p.problems = append(p.problems, f.problems...)
 	if f.object != nil {
 		f.object.addTo(p.set)
@@ -126,6 +127,9 @@ func (p *parser) sort(files []File, mesh *File) {
 	sortObjects(p.set.Gateways)
 	sortObjects(p.set.ServiceEntries)
 	sortObjects(p.set.WorkloadEntries)
+	sortObjects(p.set.HTTPRoutes)
+	sortObjects(p.set.KubeGateways)
+	sortObjects(p.set.ReferenceGrants)
 	sortObjects(p.set.ShadowPolicies)
 	sortObjects(p.set.Services)
 	sortObjects(p.set.Deployments)

@@ -26,6 +26,7 @@ type piece struct {
 type found struct {
 	Position
 	name     string // "VirtualService default/httpbin"; empty if it has none
+	group    string // that of the kind
 	problems []Problem
 	object   object // nil: nothing for the Set
 	skipped  string // the kind, if Sundog does not read it
@@ -61,7 +62,7 @@ type reader struct {
 	namespace string
 	shapes    *strict.Shapes
 	kinds     []kind
-	roots     map[string]*strict.Shape // Shapes of whole objects by kind
+	roots     map[string]*strict.Shape // Shapes of whole objects by group and kind
 }
 
 func newReader(namespace string) *reader {
@@ -166,9 +167,12 @@ func (p *pieceReader) findKind(root document, name, apiVersion string) *kind {
 	if !found {
 		group, version = "", apiVersion
 	}
-	i := slices.IndexFunc(p.kinds, func(k kind) bool { return k.name == name })
-	if i < 0 || p.kinds[i].group != group && !meant(p.kinds[i].group, group) {
-		p.skip(root, name, apiVersion, i >= 0)
+	i := slices.IndexFunc(p.kinds, func(k kind) bool { return k.name == name && k.group == group })
+	if i < 0 { // two groups have a Gateway
+		i = slices.IndexFunc(p.kinds, func(k kind) bool { return k.name == name && meant(k.group, group) })
+	}
+	if i < 0 {
+		p.skip(root, name, apiVersion, slices.ContainsFunc(p.kinds, func(k kind) bool { return k.name == name }))
 		return nil
 	}
 	k := &p.kinds[i]
@@ -207,11 +211,11 @@ func (p *pieceReader) skip(root document, name, apiVersion string, otherGroup bo
 // meaning.
 func (p *pieceReader) read(k *kind, root document, name, version string) {
 	h := header{Kind: name, APIVersion: version, r: &reporter{report: p.report, object: name, source: &Source{Position: root.at(""), places: root.Places()}}}
-	p.name(&h, root)
-	s := p.roots[k.name]
+	p.name(&h, root, k)
+	s := p.roots[k.group+"/"+k.name]
 	if s == nil {
 		s = k.shape(p.shapes)
-		p.roots[k.name] = s
+		p.roots[k.group+"/"+k.name] = s
 	}
 	clean := p.clean(h, root, s)
 	if h.meta.Name == "" {
@@ -238,14 +242,15 @@ func (p *pieceReader) read(k *kind, root document, name, version string) {
 }
 
 // name finds namespace and name.
-func (p *pieceReader) name(h *header, root document) {
+func (p *pieceReader) name(h *header, root document, k *kind) {
 	meta := root.Get("metadata")
 	h.meta.Name, _ = meta.Get("name").Text()
 	namespace, _ := meta.Get("namespace").Text()
 	h.meta.Namespace = cmp.Or(namespace, p.namespace)
 	if h.meta.Name != "" {
 		h.r.object = h.Kind + " " + h.meta.Namespace + "/" + h.meta.Name
-		p.found[len(p.found)-1].name = h.r.object
+		f := &p.found[len(p.found)-1]
+		f.name, f.group = h.r.object, k.group
 	}
 }
 

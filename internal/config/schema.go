@@ -3,7 +3,6 @@ package config
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -77,12 +76,25 @@ func (s *schema) complete(value any) {
 	}
 }
 
-// fallback is a copy of the default, for which a number or text does as it is.
-func (s *schema) fallback() any {
-	if m, ok := s.Default.(map[string]any); ok {
-		return maps.Clone(m)
+// fallback is a copy of the default: what is in it is completed, too.
+func (s *schema) fallback() any { return copied(s.Default) }
+
+func copied(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, inner := range v {
+			out[name] = copied(inner)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = copied(inner)
+		}
+		return out
 	}
-	return s.Default
+	return value
 }
 
 // check reports what the schema refuses in a value that strict.Check has

@@ -1,5 +1,5 @@
-// Package config holds the nouns of the user: the Istio, Kubernetes and Sundog
-// objects of one configuration, how they are loaded from files, and the Problems in
+// Package config holds the nouns of the user: the Istio, Gateway API, Kubernetes
+// and Sundog objects of one configuration, how they are loaded from files, and the Problems in
 // them with file and line.
 //
 // Load reads files into a Set and checks every object by itself, strictly.
@@ -18,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // Set is one complete configuration as the user wrote it, each list in the
@@ -28,6 +29,11 @@ type Set struct {
 	Gateways         []*Object[*istio.Gateway]
 	ServiceEntries   []*Object[*istio.ServiceEntry]
 	WorkloadEntries  []*Object[*istio.WorkloadEntry]
+
+	// The Gateway API's objects. Their Specs have every default filled in.
+	HTTPRoutes      []*Object[*gatewayv1.HTTPRouteSpec]
+	KubeGateways    []*Object[*gatewayv1.GatewaySpec]
+	ReferenceGrants []*Object[*gatewayv1.ReferenceGrantSpec]
 
 	// ShadowPolicies have every default filled in.
 	ShadowPolicies []*Object[*v1alpha1.ShadowPolicySpec]
@@ -54,8 +60,8 @@ type Set struct {
 }
 
 // Object is one object of the user's, with where it was written. For the
-// Kubernetes kinds Spec is the whole typed object; for Istio's and Sundog's own
-// it is the spec.
+// Kubernetes kinds Spec is the whole typed object; for Istio's, the Gateway API's
+// and Sundog's own it is the spec.
 type Object[T any] struct {
 	Kind, APIVersion, Namespace, Name string
 	Labels, Annotations               map[string]string

@@ -75,7 +75,7 @@ func checkShadowPolicy(r *reporter, o *Object[*v1alpha1.ShadowPolicySpec]) {
 }
 
 func checkTargetRefs(r *reporter, refs []v1alpha1.TargetRef) {
-	groups := map[string]string{"VirtualService": istioGroup, "HTTPRoute": "gateway.networking.k8s.io"}
+	groups := map[string]string{"VirtualService": istioGroup, "HTTPRoute": gatewayGroup}
 	seen := map[v1alpha1.TargetRef]int{}
 	for i, ref := range refs {
 		field := fmt.Sprintf("spec.targetRefs[%d]", i)

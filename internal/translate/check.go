@@ -13,6 +13,9 @@ import (
 // lead nowhere and routes that nothing reaches.
 func (t *translator) check() {
 	for _, r := range t.routers {
+		if r.kube {
+			continue // gatewayapi has looked everything up
+		}
 		t.checkGateways(r)
 		ports := t.portsOf(r)
 		var last *routeRule // the delegate's rule after which nothing is reached

@@ -6,18 +6,20 @@ import (
 	"strings"
 
 	"github.com/sundog-mesh/sundog/internal/config"
+	"github.com/sundog-mesh/sundog/internal/gatewayapi"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	istio "istio.io/api/networking/v1alpha3"
 )
 
 // A rule of a router is one HTTPRoute with where it was written: in the
-// router's own object, or in one that it delegates to.
+// router's own object, in one that it delegates to, or in one of the Gateway API.
 type routeRule struct {
 	http   *istio.HTTPRoute
 	object *routeObject
 	field  string // "spec.http[0]"
 	policy *attachment
+	kube   *gatewayapi.Rule // nil: of a VirtualService
 }
 
 // rulesOf are the routes of a VirtualService, those of its delegates in the
@@ -27,7 +29,7 @@ func (t *translator) rulesOf(o *routeObject) []routeRule {
 	for i, h := range o.Spec.GetHttp() {
 		field := fmt.Sprintf("spec.http[%d]", i)
 		if h.GetDelegate() == nil {
-			out = append(out, routeRule{h, o, field, t.policyFor(o, h, nil, nil)})
+			out = append(out, routeRule{http: h, object: o, field: field, policy: t.policyFor(o, h, nil, nil)})
 			continue
 		}
 		namespace := h.GetDelegate().GetNamespace()
@@ -68,7 +70,7 @@ func (t *translator) delegated(root *routeObject, h *istio.HTTPRoute, d *routeOb
 		merged.Match = matches
 		merged.Name = joinNames(h.GetName(), own.GetName())
 		inherit(merged.ProtoReflect(), h.ProtoReflect())
-		out = append(out, routeRule{merged, d, field, t.policyFor(d, own, root, rootRoute)})
+		out = append(out, routeRule{http: merged, object: d, field: field, policy: t.policyFor(d, own, root, rootRoute)})
 	}
 	return out
 }

@@ -15,7 +15,8 @@ import (
 
 type gatewayObject = config.Object[*istio.Gateway]
 
-// mergeGateways fills gateways from the Gateways whose selector fits.
+// mergeGateways fills gateways from the Gateways whose selector fits, and
+// from those of the Gateway API.
 func (t *translator) mergeGateways() {
 	if t.opt.Gateway == nil {
 		return
@@ -29,6 +30,10 @@ func (t *translator) mergeGateways() {
 		for i, s := range o.Spec.GetServers() {
 			t.addServer(gatewayServer{gateway: o.Namespace + "/" + o.Name, object: o, field: fmt.Sprintf("spec.servers[%d]", i), server: s})
 		}
+	}
+	for i := range t.kube.Listeners {
+		l := &t.kube.Listeners[i]
+		t.addServer(gatewayServer{gateway: l.Key, object: l.Object, field: l.Field, server: l.Server, listener: l})
 	}
 	slices.SortFunc(t.gateways, func(a, b *gatewayPort) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.bind, b.bind))
@@ -126,9 +131,12 @@ func (t *translator) gatewayHosts(configuration string, g *gatewayPort, servers 
 			for _, host := range common {
 				h := at(host)
 				h.routes = append(h.routes, routes...)
-				h.routers = append(h.routers, s.gateway+" "+r.object.String())
+				h.routers = append(h.routers, s.gateway+" "+r.name)
 				h.redirect = h.redirect || redirect
 			}
+		}
+		if host := serverHost(s.server.GetHosts()[0]); s.listener != nil && host != "*" && len(servers) > 1 {
+			at(host) // a listener has the requests for its host to itself, whatever becomes of them
 		}
 		if redirect {
 			for _, host := range s.server.GetHosts() {

@@ -89,6 +89,17 @@ func (t *translator) kept(key routesKey, fresh func() []*route.Route) []*route.R
 	return routes
 }
 
+// unchanged are the routes that were made for the key before, if these are
+// equal to them.
+func (t *translator) unchanged(key routesKey, fresh []*route.Route) []*route.Route {
+	routes, ok := t.before.routes[key]
+	if !ok || !slices.EqualFunc(routes, fresh, func(a, b *route.Route) bool { return proto.Equal(a, b) }) {
+		routes = slices.Clip(fresh)
+	}
+	t.made.routes[key] = routes
+	return routes
+}
+
 // virtualHost makes a virtual host of a route configuration, or keeps the one
 // of that name if it would be the same.
 func (t *translator) virtualHost(configuration, name string, domains []string, routes []*route.Route, tls route.VirtualHost_TlsRequirementType) *route.VirtualHost {

@@ -13,9 +13,36 @@ import (
 // A policyObject is a ShadowPolicy as the user wrote it, with its defaults.
 type policyObject = config.Object[*v1alpha1.ShadowPolicySpec]
 
-// A policyTarget is what a policy is attached to: a VirtualService, or its http
-// routes of one name.
-type policyTarget struct{ namespace, name, section string }
+// A policyTarget is what a policy is attached to: a VirtualService or an
+// HTTPRoute, or its routes of one name.
+type policyTarget struct{ kind, namespace, name, section string }
+
+// targets are the objects that policies can be attached to, with the names of
+// their routes.
+type targets map[policyTarget][]string
+
+func (t *translator) targets() targets {
+	out := make(targets, len(t.set.VirtualServices)+len(t.set.HTTPRoutes))
+	for _, v := range t.set.VirtualServices {
+		var names []string
+		for _, h := range v.Spec.GetHttp() {
+			names = append(names, h.GetName())
+		}
+		out[policyTarget{"VirtualService", v.Namespace, v.Name, ""}] = named(names)
+	}
+	for _, o := range t.set.HTTPRoutes {
+		var names []string
+		for _, rule := range o.Spec.Rules {
+			names = append(names, string(or(rule.Name, "")))
+		}
+		out[policyTarget{"HTTPRoute", o.Namespace, o.Name, ""}] = named(names)
+	}
+	return out
+}
+
+func named(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
+}
 
 // An attachment is a policy at one of its targets.
 type attachment struct {
@@ -30,18 +57,13 @@ func (t *translator) indexPolicies() {
 	if len(t.set.ShadowPolicies) == 0 {
 		return
 	}
-	services := make(map[policyTarget]*routeObject, len(t.set.VirtualServices))
-	for _, v := range t.set.VirtualServices {
-		services[policyTarget{v.Namespace, v.Name, ""}] = v
-	}
+	known := t.targets()
 	for _, o := range t.set.ShadowPolicies {
 		for i, ref := range o.Spec.TargetRefs {
 			a := &attachment{o, fmt.Sprintf("spec.targetRefs[%d]", i)}
-			target := policyTarget{o.Namespace, ref.Name, ref.SectionName}
+			target := policyTarget{ref.Kind, o.Namespace, ref.Name, ref.SectionName}
 			switch first := t.policies[target]; {
-			case ref.Kind == "HTTPRoute":
-				t.report(o.Problem(config.Warning, a.field+".kind", "HTTPRoutes are not read by Sundog yet: the policy has no effect there", "name a VirtualService"))
-			case ref.Kind != "VirtualService" || !t.checkTarget(a, target, services[policyTarget{o.Namespace, ref.Name, ""}]):
+			case ref.Kind != "VirtualService" && ref.Kind != "HTTPRoute" || !t.checkTarget(a, target, known):
 			case first == nil:
 				t.policies[target] = a
 			case first.object != o: // twice in one object is the loader's
@@ -53,35 +75,36 @@ func (t *translator) indexPolicies() {
 	}
 }
 
-// checkTarget reports whether the target is there, and warns if it is not. v is
-// its VirtualService, or nil.
-func (t *translator) checkTarget(a *attachment, target policyTarget, v *routeObject) bool {
-	if v == nil {
+// checkTarget reports whether the target is there, and warns if it is not.
+func (t *translator) checkTarget(a *attachment, target policyTarget, known targets) bool {
+	whole := target
+	whole.section = ""
+	sections, ok := known[whole]
+	if !ok {
 		t.report(a.object.Problem(config.Warning, a.field+".name",
-			fmt.Sprintf("there is no VirtualService %s/%s: the policy has no effect there", target.namespace, target.name), t.targetHint(target)))
+			fmt.Sprintf("there is no %s %s/%s: the policy has no effect there", target.kind, target.namespace, target.name), known.hint(target)))
 		return false
 	}
-	if target.section == "" {
+	if target.section == "" || slices.Contains(sections, target.section) {
 		return true
 	}
-	sections := sectionsOf(v)
-	if slices.Contains(sections, target.section) {
-		return true
+	what, hint := "http route", "give the route a name in spec.http[].name"
+	if target.kind == "HTTPRoute" {
+		what, hint = "rule", "give the rule a name in spec.rules[].name"
 	}
-	hint := "give the route a name in spec.http[].name"
 	if len(sections) > 0 {
-		hint = "its named routes are " + someOf(sections)
+		hint = fmt.Sprintf("its named %ss are %s", strings.TrimPrefix(what, "http "), someOf(sections))
 	}
 	t.report(a.object.Problem(config.Warning, a.field+".sectionName",
-		fmt.Sprintf("%s has no http route named %s: the policy has no effect there", v, target.section), hint))
+		fmt.Sprintf("%s %s/%s has no %s named %s: the policy has no effect there", target.kind, target.namespace, target.name, what, target.section), hint))
 	return false
 }
 
-func (t *translator) targetHint(target policyTarget) string {
+func (known targets) hint(target policyTarget) string {
 	var names []string
-	for _, v := range t.set.VirtualServices {
-		if v.Namespace == target.namespace {
-			names = append(names, v.Name)
+	for other := range known {
+		if other.kind == target.kind && other.namespace == target.namespace {
+			names = append(names, other.name)
 		}
 	}
 	if len(names) == 0 {
@@ -91,16 +114,6 @@ func (t *translator) targetHint(target policyTarget) string {
 	return "in the policy's namespace there are " + someOf(names)
 }
 
-func sectionsOf(v *routeObject) []string {
-	var out []string
-	for _, h := range v.Spec.GetHttp() {
-		if h.GetName() != "" {
-			out = append(out, h.GetName())
-		}
-	}
-	return out
-}
-
 // policyFor is the policy of a route of o, or of the route of root that
 // delegates to it: one for a single route before one for the whole object, and
 // the delegate's own before the root's.
@@ -108,10 +121,10 @@ func (t *translator) policyFor(o *routeObject, h *istio.HTTPRoute, root *routeOb
 	if len(t.policies) == 0 {
 		return nil
 	}
-	targets := []policyTarget{{o.Namespace, o.Name, h.GetName()}, {o.Namespace, o.Name, ""}}
+	targets := []policyTarget{{o.Kind, o.Namespace, o.Name, h.GetName()}, {o.Kind, o.Namespace, o.Name, ""}}
 	if root != nil {
-		targets = slices.Insert(targets, 1, policyTarget{root.Namespace, root.Name, rootRoute.GetName()})
-		targets = append(targets, policyTarget{root.Namespace, root.Name, ""})
+		targets = slices.Insert(targets, 1, policyTarget{root.Kind, root.Namespace, root.Name, rootRoute.GetName()})
+		targets = append(targets, policyTarget{root.Kind, root.Namespace, root.Name, ""})
 	}
 	for _, target := range targets {
 		if a := t.policies[target]; a != nil {
@@ -158,7 +171,7 @@ func (t *translator) checkPolicies() {
 	for a, u := range uses {
 		switch {
 		case !u.mirrored:
-			t.report(a.object.Problem(config.Warning, a.field, "no route here has a mirror: the policy has no effect there", "add mirror or mirrors to the route"))
+			t.report(a.object.Problem(config.Warning, a.field, "no route here has a mirror: the policy has no effect there", mirrorHint(a)))
 		case comparing(a.object) && !u.compared:
 			t.report(a.object.Problem(config.Warning, a.field, "the only mirror of the route is the baseline: there is nothing to compare", "add a mirror to the version that is tried"))
 		}
@@ -166,6 +179,16 @@ func (t *translator) checkPolicies() {
 	for o, p := range ports {
 		t.checkBaseline(o, p)
 	}
+}
+
+// mirrorHint says how the target gets a mirror.
+func mirrorHint(a *attachment) string {
+	for i, ref := range a.object.Spec.TargetRefs {
+		if ref.Kind == "HTTPRoute" && a.field == fmt.Sprintf("spec.targetRefs[%d]", i) {
+			return "add a RequestMirror filter to the rule"
+		}
+	}
+	return "add mirror or mirrors to the route"
 }
 
 func comparing(o *policyObject) bool {

@@ -14,6 +14,7 @@ import (
 const (
 	defaultRetryOn       = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 	retriableStatusCodes = "retriable-status-codes"
+	defaultRetries       = 2
 )
 
 // retryPolicy is the route's own, else the mesh's, else Istio's default of two
@@ -26,7 +27,7 @@ func (t *translator) retryPolicy(own *istio.HTTPRetry, hashed bool) *route.Retry
 	}
 	out := &route.RetryPolicy{
 		RetryOn:                       defaultRetryOn,
-		NumRetries:                    uint32Value(2),
+		NumRetries:                    uint32Value(defaultRetries),
 		RetryHostPredicate:            otherHosts(),
 		HostSelectionRetryMaxAttempts: 5,
 	}

@@ -16,8 +16,11 @@ import (
 // mesh is the reserved name of the gateway that every sidecar is.
 const mesh = "mesh"
 
-// A router is a VirtualService that has HTTP routes, its names completed.
+// A router is a VirtualService that has HTTP routes, its names completed, or
+// the HTTPRoutes of some hosts at one place.
 type router struct {
+	name     string // that of its objects; for routers of a gateway it is unique
+	kube     bool   // of HTTPRoutes
 	object   *routeObject
 	hosts    []string
 	gateways []string // "mesh" or "namespace/name"
@@ -39,7 +42,7 @@ func (t *translator) indexVirtualServices() {
 		if len(o.Spec.GetHttp()) == 0 || len(o.Spec.GetHosts()) == 0 || !t.visible(o.Spec.GetExportTo(), o.Namespace) {
 			continue
 		}
-		r := &router{object: o, gateways: []string{mesh}}
+		r := &router{name: o.String(), object: o, gateways: []string{mesh}}
 		for _, h := range o.Spec.GetHosts() {
 			if h = t.fqdn(h, o.Namespace); !slices.Contains(r.hosts, h) {
 				r.hosts = append(r.hosts, h)
@@ -51,6 +54,7 @@ func (t *translator) indexVirtualServices() {
 		r.rules = t.rulesOf(o)
 		t.routers = append(t.routers, r)
 	}
+	t.addKubeRouters()
 	t.meshHosts = t.assignMeshHosts()
 }
 
@@ -85,6 +89,9 @@ type entrance struct {
 // routes are those of a router for one entrance. As in Istio nothing follows a
 // route that takes every request.
 func (t *translator) routes(r *router, in entrance) []*route.Route {
+	if r.kube {
+		return t.unchanged(routesKey{name: r.gateways[0] + " " + r.name, in: in}, t.newRoutes(r, in))
+	}
 	if slices.ContainsFunc(r.object.Spec.GetHttp(), func(h *istio.HTTPRoute) bool { return h.GetDelegate() != nil }) {
 		return t.newRoutes(r, in) // they are of other objects, too
 	}
@@ -145,13 +152,16 @@ func catchAll(m *route.RouteMatch) bool {
 // Short names in it are of the namespace where it was written.
 func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest, in entrance) *route.Route {
 	o, h := r.object, rule.http
+	path := configPath("virtual-service", o.Namespace, o.Name)
+	if rule.kube != nil {
+		o = rule.object
+		path = kubePath(o)
+	}
 	out := &route.Route{
 		Name:       h.GetName(),
 		Match:      routeMatch(m),
 		StatPrefix: m.GetStatPrefix(),
-		Metadata: istioMetadata(map[string]*structpb.Value{
-			"config": structpb.NewStringValue(configPath("virtual-service", o.Namespace, o.Name)),
-		}),
+		Metadata:   istioMetadata(map[string]*structpb.Value{"config": structpb.NewStringValue(path)}),
 	}
 	if m.GetName() != "" {
 		out.Name += "." + m.GetName()
@@ -169,6 +179,9 @@ func (t *translator) route(r *router, rule routeRule, m *istio.HTTPMatchRequest,
 		if rule.policy != nil {
 			t.addPolicy(out, rule.policy.object, baseline)
 		}
+	}
+	if rule.kube != nil {
+		rule.finish(out)
 	}
 	out.Decorator = &route.Decorator{Operation: operation(out, o.Name, in.port)}
 	if fault := faultFilter(h.GetFault()); fault != nil {
@@ -291,6 +304,8 @@ func operation(r *route.Route, name string, port uint32) string {
 	switch p := r.GetMatch().GetPathSpecifier().(type) {
 	case *route.RouteMatch_Prefix:
 		path = p.Prefix + "*"
+	case *route.RouteMatch_PathSeparatedPrefix:
+		path = p.PathSeparatedPrefix + "/*"
 	case *route.RouteMatch_Path:
 		path = p.Path
 	case *route.RouteMatch_SafeRegex:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sundog-mesh/sundog/internal/config"
+	"github.com/sundog-mesh/sundog/internal/gatewayapi"
 	istio "istio.io/api/networking/v1alpha3"
 )
 
@@ -23,6 +24,16 @@ type gatewayServer struct {
 	object  *gatewayObject
 	field   string // "spec.servers[0]"
 	server  *istio.Server
+	// listener is that of the Gateway API; nil: the server is Istio's own.
+	listener *gatewayapi.Listener
+}
+
+// at is the path of a field of the server as the user wrote it.
+func (s gatewayServer) at(field string) string {
+	if s.listener != nil {
+		return s.listener.FieldOf(field)
+	}
+	return s.field + field
 }
 
 func (g *gatewayPort) listenerName() string {
@@ -75,7 +86,7 @@ func (t *translator) addServer(s gatewayServer) {
 		g.secure = secure
 	}
 	first := func(why string, other gatewayServer, hint string) {
-		t.report(s.object.Problem(config.Warning, s.field+".port",
+		t.report(s.object.Problem(config.Warning, s.at(".port"),
 			fmt.Sprintf("%s %s of %s: this server does not listen", why, other.field, other.object), hint))
 	}
 	if g.secure != secure {
@@ -108,7 +119,7 @@ func (s gatewayServer) handshakeNames() []string {
 // whether it speaks TLS.
 func (t *translator) servable(s gatewayServer) (secure, ok bool) {
 	refuse := func(field, message, hint string) {
-		t.report(s.object.Problem(config.Warning, s.field+field, message+": this server does not listen", hint))
+		t.report(s.object.Problem(config.Warning, s.at(field), message+": this server does not listen", hint))
 	}
 	proto := strings.ToUpper(s.server.GetPort().GetProtocol())
 	switch proto {

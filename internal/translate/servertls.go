@@ -163,6 +163,6 @@ func (t *translator) serverParameters(s gatewayServer) *tlsv3.TlsParameters {
 
 func (s gatewayServer) reportCredential(t *translator, field string, err *credentials.Error) {
 	if err != nil {
-		t.report(s.object.Problem(config.Error, s.field+".tls."+field, err.Message, err.Hint))
+		t.report(s.object.Problem(config.Error, s.at(".tls."+field), err.Message, err.Hint))
 	}
 }

@@ -4,8 +4,8 @@
 //
 // Names and shapes are Istio's, so that a config dump reads as istioctl's
 // does. First the services of the set are indexed by host, with their ports,
-// subsets and endpoints; then virtual services become the route configurations
-// of the mesh and of the gateways; then every service port and subset becomes
+// subsets and endpoints; then virtual services, and HTTPRoutes in the same shape
+// from the package gatewayapi, become the route configurations of the mesh and of the gateways; then every service port and subset becomes
 // a cluster. The certificates that listeners and clusters name come from the
 // package credentials. Which fields are understood is data: support.txt.
 //
@@ -20,6 +20,7 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/config"
 	"github.com/sundog-mesh/sundog/internal/envoy"
+	"github.com/sundog-mesh/sundog/internal/gatewayapi"
 	"github.com/sundog-mesh/sundog/internal/translate/credentials"
 	"google.golang.org/protobuf/types/known/structpb"
 	meshconfig "istio.io/api/mesh/v1alpha1"
@@ -70,6 +71,7 @@ func (t *translator) translate() (*envoy.Snapshot, []config.Problem) {
 	t.indexServices()
 	t.indexRules()
 	t.indexEndpoints()
+	t.kube = t.convert()
 	t.indexPolicies()
 	t.indexVirtualServices()
 	t.mergeGateways()
@@ -100,7 +102,8 @@ type translator struct {
 	ruleCache map[*service]*rule
 	workloads *workloads
 	overrides map[*service][]override
-	routers   []*router               // the virtual services that have HTTP routes, oldest first
+	kube      gatewayapi.Result       // what the Gateway API's objects say
+	routers   []*router               // the virtual services that have HTTP routes, oldest first; then those of kube
 	delegates map[string]*routeObject // VirtualServices without hosts, by namespace/name
 	policies  map[policyTarget]*attachment
 	encoded   map[policyKey]*structpb.Struct
@@ -132,6 +135,9 @@ func newTranslator(set *config.Set, opt Options) *translator {
 		Gateways:         sorted(set.Gateways),
 		ServiceEntries:   sorted(set.ServiceEntries),
 		WorkloadEntries:  sorted(set.WorkloadEntries),
+		HTTPRoutes:       sorted(set.HTTPRoutes),
+		KubeGateways:     sorted(set.KubeGateways),
+		ReferenceGrants:  sorted(set.ReferenceGrants),
 		ShadowPolicies:   sorted(set.ShadowPolicies),
 		Services:         sorted(set.Services),
 		Deployments:      sorted(set.Deployments),

@@ -73,6 +73,9 @@ func (t *translator) assignMeshHosts() *meshHosts {
 
 // hostField is the path of the host as the user wrote it in the router.
 func hostField(r *router, host string) string {
+	if r.kube {
+		return "spec.parentRefs"
+	}
 	for i, h := range r.object.Spec.GetHosts() {
 		if h == host || strings.HasPrefix(host, strings.ToLower(h)+".") {
 			return fmt.Sprintf("spec.hosts[%d]", i)

@@ -253,3 +253,6 @@ func Object(fields ...Named) *Shape {
 
 // String is the Shape of a string.
 func String() *Shape { return &Shape{form: stringForm} }
+
+// Anything is the Shape of what is not looked at.
+func Anything() *Shape { return &Shape{form: anyForm} }

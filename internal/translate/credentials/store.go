@@ -14,9 +14,12 @@ import (
 // Names of Istio's SDS.
 const (
 	kubernetes = "kubernetes://" // a Secret in the proxy's namespace
-	rootSuffix = "-cacert"       // its certificate authorities
-	fileCert   = "file-cert:"    // certificate and key files, joined by "~"
-	fileRoot   = "file-root:"    // a file of certificate authorities
+	// gatewaySecret stands before the namespace and name of a Secret that a
+	// Gateway of the Gateway API may use.
+	gatewaySecret = "kubernetes-gateway://"
+	rootSuffix    = "-cacert"    // its certificate authorities
+	fileCert      = "file-cert:" // certificate and key files, joined by "~"
+	fileRoot      = "file-root:" // a file of certificate authorities
 	// SystemRoots is the path that stands for the authorities that the machine
 	// trusts.
 	SystemRoots = "system"
@@ -70,6 +73,9 @@ func (s *Store) Secrets() []*tlsv3.Secret {
 // credentialName.
 func (s *Store) Pair(credential string) (string, *Error) {
 	name := kubernetes + strings.TrimPrefix(credential, kubernetes)
+	if strings.HasPrefix(credential, gatewaySecret) {
+		name = credential
+	}
 	if s.made[name] != nil {
 		return name, nil
 	}
@@ -223,6 +229,12 @@ func (s *Store) lookup(name string) (secret, bool) {
 // find looks a Secret up where Istio does, and says where else there is one.
 func (s *Store) find(credential string) (secret, *Error) {
 	name := strings.TrimPrefix(credential, kubernetes)
+	if whole, ok := strings.CutPrefix(credential, gatewaySecret); ok {
+		if o, ok := s.secrets[whole]; ok {
+			return o, nil
+		}
+		return secret{}, &Error{"there is no Secret " + whole, "give its file with -f"}
+	}
 	if scheme, _, ok := strings.Cut(name, "://"); ok {
 		return secret{}, &Error{fmt.Sprintf("%s:// is not done: only Secrets are read", scheme), "name a Secret"}
 	}
