@@ -104,6 +104,30 @@ spec:
   sample: {percent: %[2]d}
   compare: {baseline: {destination: {host: s%[1]d}}}
 `, `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: h%[1]d}
+spec:
+  parentRefs: [{name: kube}, {group: "", kind: Service, name: s%[1]d}]
+  hostnames: ["h.example", "h%[1]d.example"]
+  rules:
+  - name: one
+    matches: [{path: {value: /%[2]d}}]
+    filters: [{type: RequestMirror, requestMirror: {backendRef: {name: s%[1]d, port: 81}, percent: %[2]d}}]
+    backendRefs: [{name: s%[1]d, port: %[2]d}]
+`, `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: kube}
+spec: {gatewayClassName: a, listeners: [{name: l%[1]d, port: %[2]d, protocol: HTTP, hostname: "*.example"}]}
+`, `---
+apiVersion: sundog.dev/v1alpha1
+kind: ShadowPolicy
+metadata: {name: q%[1]d}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: h%[1]d, sectionName: one}]
+  sample: {percent: %[2]d}
+`, `---
 # %[1]d %[2]d: nothing that is read
 kind: ConfigMap
 apiVersion: v1
@@ -124,7 +148,7 @@ func TestReloadIsLoad(t *testing.T) {
 		}
 		var documents []reloadDocument
 		for i := range 3 {
-			for _, text := range reloadTexts[:9] {
+			for _, text := range reloadTexts[:12] {
 				documents = append(documents, reloadDocument{text, i + 1, 80 + i})
 			}
 		}

@@ -20,6 +20,8 @@ var documents = []string{
 	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: b%d}\nspec:\n  hosts: [b]\n  http:\n  - delegate: {name: a1}\n",
 	"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a%d, namespace: web}\nspec:\n  host: a\n  unknown: 1\n  host: b\n",
 	"apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: [%d]}\nspec: {servers: 1}\n",
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a%d}\nspec: {parentRefs: [{name: g}], rules: [{matches: [{path: {value: a}}]}]}\n",
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g%d}\nspec: {gatewayClassName: a, listeners: [{name: a, port: 80, protocol: HTTP}, {name: a, port: 0}]}\n",
 	"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: a1}, spec: {}}\n- {apiVersion: v1, kind: Service, metadata: {name: c%d}, spec: {ports: [{port: 0}]}}\n",
 	"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d}\n",
 	"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata: {a: '%d'}\n",

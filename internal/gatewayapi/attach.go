@@ -215,7 +215,7 @@ func (p *place) owns(host string, places []*place) bool {
 			return false
 		}
 		l := other.listener()
-		return l.Port == own.Port && l.Protocol == own.Protocol && covers(hostname(l), host) && len(hostname(l)) > len(hostname(own))
+		return l.Port == own.Port && l.Protocol == own.Protocol && covers(hostname(l), host) && hostname(l) != hostname(own) && covers(hostname(own), hostname(l))
 	})
 }
 
