@@ -192,7 +192,7 @@ func (h kubeRule) filter(at string, f *gatewayv1.HTTPRouteFilter) {
 		}
 	}
 	if d := f.RequestRedirect; d != nil {
-		if !slices.Contains([]int{301, 302, 303, 307, 308}, or(d.StatusCode)) && !h.r.broken(at+".requestRedirect") {
+		if !slices.Contains([]int{301, 302, 303, 307, 308}, or(d.StatusCode)) {
 			h.r.errorf(at+".requestRedirect.statusCode", "it takes 301, 302, 303, 307 or 308", "%d is not a redirect code", or(d.StatusCode))
 		}
 		h.pathModifier(at+".requestRedirect.path", d.Path)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -29,6 +30,7 @@ type schema struct {
 	Maximum          *float64           `yaml:"maximum"`
 	ExclusiveMinimum bool               `yaml:"exclusiveMinimum"`
 	ExclusiveMaximum bool               `yaml:"exclusiveMaximum"`
+	Words            string             `yaml:"x-words"` // ours: what the pattern says, for people
 	MinLength        int                `yaml:"minLength"`
 	MaxLength        *int               `yaml:"maxLength"`
 	MinItems         int                `yaml:"minItems"`
@@ -183,8 +185,9 @@ func (s *schema) checkText(r *reporter, path, v string) {
 			r.refuse(path, fmt.Sprintf("write %q", strict.Shorten("/"+v)), "%q does not begin with /", strict.Shorten(v))
 		}
 	case s.Pattern != "":
+		rule := cmp.Or(s.Words, "must fit the pattern "+s.Pattern)
 		if ok, err := regexp.MatchString(s.Pattern, v); err != nil || !ok {
-			r.refuse(path, "", "%q is not allowed; it must fit the pattern %s", strict.Shorten(v), s.Pattern)
+			r.refuse(path, "", "%q is not allowed; it %s", strict.Shorten(v), rule)
 		}
 	}
 }

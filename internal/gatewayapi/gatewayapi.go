@@ -156,7 +156,6 @@ func (c *converter) allowed(kind gatewayv1.Kind, from string, to gatewayv1.Kind,
 // entry is a Rule with what its place among others depends on.
 type entry struct {
 	Rule
-	port                                   int32 // of the mesh; 0: all
 	rank, length, method, headers, queries int
 	order                                  string // of its object
 }

@@ -103,31 +103,53 @@ func TestPrecedence(t *testing.T) {
 func TestAttach(t *testing.T) {
 	const rules = "\nrules: [{name: r, backendRefs: [{name: s, port: 80}]}]"
 	tests := []struct{ name, gateway, route, want, told string }{
-		{"narrower host of the route", `listeners: [{name: l, port: 80, protocol: HTTP, hostname: "*.example"}]`,
-			"parentRefs: [{name: gw}]\nhostnames: [a.example, other.test, b.example]", "web/gw/l a.example,b.example: web/a r", ""},
-		{"narrower host of the listener", "listeners: [{name: l, port: 80, protocol: HTTP, hostname: a.example}]",
-			`parentRefs: [{name: gw}]` + "\n" + `hostnames: ["*.example"]`, "web/gw/l a.example: web/a r", ""},
-		{"no host in common", "listeners: [{name: l, port: 80, protocol: HTTP, hostname: a.example}]",
-			"parentRefs: [{name: gw}]\nhostnames: [b.example]", "", "spec.parentRefs[0]: no hostname of the route is one of Gateway web/gw"},
-		{"a wildcard is not its own parent", `listeners: [{name: l, port: 80, protocol: HTTP, hostname: "*.example"}]`,
-			"parentRefs: [{name: gw}]\nhostnames: [example]", "", "no hostname of the route"},
-		{"each host has one listener", `listeners: [{name: l, port: 80, protocol: HTTP, hostname: "*.example"}, {name: m, port: 80, protocol: HTTP, hostname: "a.example"}]`,
-			"parentRefs: [{name: gw}]\nhostnames: [a.example, b.example]", "web/gw/l b.example: web/a r; web/gw/m a.example: web/a r", ""},
-		{"section", "listeners: [{name: l, port: 80, protocol: HTTP}, {name: m, port: 81, protocol: HTTP}]",
-			"parentRefs: [{name: gw, sectionName: m}]", "web/gw/m *: web/a r", ""},
-		{"port", "listeners: [{name: l, port: 80, protocol: HTTP}, {name: m, port: 81, protocol: HTTP}]",
-			"parentRefs: [{name: gw, port: 80}]", "web/gw/l *: web/a r", ""},
-		{"no such section", "listeners: [{name: l, port: 80, protocol: HTTP}]",
-			"parentRefs: [{name: gw, sectionName: m}]", "", "spec.parentRefs[0].sectionName: Gateway web/gw has no such listener m"},
+		{
+			"narrower host of the route", `listeners: [{name: l, port: 80, protocol: HTTP, hostname: "*.example"}]`,
+			"parentRefs: [{name: gw}]\nhostnames: [a.example, other.test, b.example]", "web/gw/l a.example,b.example: web/a r", "",
+		},
+		{
+			"narrower host of the listener", "listeners: [{name: l, port: 80, protocol: HTTP, hostname: a.example}]",
+			`parentRefs: [{name: gw}]` + "\n" + `hostnames: ["*.example"]`, "web/gw/l a.example: web/a r", "",
+		},
+		{
+			"no host in common", "listeners: [{name: l, port: 80, protocol: HTTP, hostname: a.example}]",
+			"parentRefs: [{name: gw}]\nhostnames: [b.example]", "", "spec.parentRefs[0]: no hostname of the route is one of Gateway web/gw",
+		},
+		{
+			"a wildcard is not its own parent", `listeners: [{name: l, port: 80, protocol: HTTP, hostname: "*.example"}]`,
+			"parentRefs: [{name: gw}]\nhostnames: [example]", "", "no hostname of the route",
+		},
+		{
+			"each host has one listener", `listeners: [{name: l, port: 80, protocol: HTTP, hostname: "*.example"}, {name: m, port: 80, protocol: HTTP, hostname: "a.example"}]`,
+			"parentRefs: [{name: gw}]\nhostnames: [a.example, b.example]", "web/gw/l b.example: web/a r; web/gw/m a.example: web/a r", "",
+		},
+		{
+			"section", "listeners: [{name: l, port: 80, protocol: HTTP}, {name: m, port: 81, protocol: HTTP}]",
+			"parentRefs: [{name: gw, sectionName: m}]", "web/gw/m *: web/a r", "",
+		},
+		{
+			"port", "listeners: [{name: l, port: 80, protocol: HTTP}, {name: m, port: 81, protocol: HTTP}]",
+			"parentRefs: [{name: gw, port: 80}]", "web/gw/l *: web/a r", "",
+		},
+		{
+			"no such section", "listeners: [{name: l, port: 80, protocol: HTTP}]",
+			"parentRefs: [{name: gw, sectionName: m}]", "", "spec.parentRefs[0].sectionName: Gateway web/gw has no such listener m",
+		},
 		{"no such gateway", open, "parentRefs: [{name: gw2}]", "", "spec.parentRefs[0].name: there is no Gateway web/gw2"},
 		{"no parents", open, "hostnames: [a.example]", "", "spec: the route has no parentRefs"},
 		{"another kind", open, "parentRefs: [{kind: Thing, name: gw}]", "", "spec.parentRefs[0].kind: Thing of"},
-		{"kinds of routes", "listeners: [{name: l, port: 80, protocol: HTTP, allowedRoutes: {kinds: [{kind: GRPCRoute}]}}]",
-			"parentRefs: [{name: gw}]", "", "takes HTTPRoutes"},
-		{"selector by name", "listeners: [{name: l, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: web}}}}}]",
-			"parentRefs: [{name: gw}]", "web/gw/l *: web/a r", ""},
-		{"selector by label", "listeners: [{name: l, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}}]",
-			"parentRefs: [{name: gw}]", "", "selects namespaces by labels, which files do not tell"},
+		{
+			"kinds of routes", "listeners: [{name: l, port: 80, protocol: HTTP, allowedRoutes: {kinds: [{kind: GRPCRoute}]}}]",
+			"parentRefs: [{name: gw}]", "", "takes HTTPRoutes",
+		},
+		{
+			"selector by name", "listeners: [{name: l, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: web}}}}}]",
+			"parentRefs: [{name: gw}]", "web/gw/l *: web/a r", "",
+		},
+		{
+			"selector by label", "listeners: [{name: l, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}}]",
+			"parentRefs: [{name: gw}]", "", "selects namespaces by labels, which files do not tell",
+		},
 		{"service", open, "parentRefs: [{kind: Service, group: \"\", name: s}]", "mesh s.web.svc.cluster.local: web/a r", ""},
 		{"no such service", open, "parentRefs: [{kind: Service, group: \"\", name: t}]", "", "there is no Service web/t"},
 	}
