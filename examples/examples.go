@@ -4,7 +4,7 @@ package examples
 
 import "embed"
 
-// Files has comparing/, cross-cluster/ and in-cluster/ as they are here.
+// Files has comparing/, cross-cluster/, gateway-api/ and in-cluster/ as they are here.
 //
-//go:embed in-cluster cross-cluster comparing
+//go:embed in-cluster cross-cluster comparing gateway-api
 var Files embed.FS

@@ -299,3 +299,20 @@ func TestHTTPRouteMesh(t *testing.T) {
 	}
 	p.stop()
 }
+
+// The example of the Gateway API as it is written.
+func TestGatewayAPIExample(t *testing.T) {
+	primary, next := serve(t, "primary"), serve(t, "next")
+	p := sundog(t, "run", "-f", "../examples/gateway-api", "--outbound", "", "--admin", "127.0.0.1:0", "--publish", "127.0.0.1:0:80",
+		"--endpoint", "httpbin="+primary.address, "--endpoint", "httpbin-next="+next.address)
+	send(t, client(t, ""), requests, "primary", get(t, "http://"+p.listener("0.0.0.0_80")+"/headers"))
+	l := p.settled()
+	o := l.only(t)
+	if l.Forwarded != requests || o["completed"]+o["not_sampled"] != requests || math.Abs(float64(o["completed"])-requests/2) > 100 {
+		t.Errorf("the ledger is %+v", l)
+	}
+	if got := next.got(); len(got) != o["completed"] || got[0].header.Get("X-Shadow") != "yes" {
+		t.Errorf("the shadow got %d requests, the ledger has %d: %v", len(got), o["completed"], got[0])
+	}
+	p.stop()
+}
