@@ -77,7 +77,11 @@ type Object = config.Object[*istio.VirtualService]
 type Rule struct {
 	Object *Object
 	Field  string // "spec.rules[0]"
-	// HTTP has one match. A prefix in it is one of whole path elements, and has
+	// Section is the rule's name; may be empty.
+	Section string
+	// HTTP is named after the HTTPRoute and the rule, by its number if it has no
+	// name, and by the number of the match if there are several:
+	// "default/shop/api", "default/shop/0.1". It has one match. A prefix in it is one of whole path elements, and has
 	// no slash at its end. Destinations may be clusters that are not there: their
 	// share of the requests is answered with 500.
 	HTTP *istio.HTTPRoute

@@ -51,7 +51,7 @@ const open = "listeners: [{name: all, port: 80, protocol: HTTP, allowedRoutes: {
 func shown(r gatewayapi.Router) string {
 	var rules []string
 	for _, rule := range r.Rules {
-		rules = append(rules, fmt.Sprintf("%s/%s %s", rule.Object.Namespace, rule.Object.Name, rule.HTTP.GetName()))
+		rules = append(rules, fmt.Sprintf("%s/%s %s", rule.Object.Namespace, rule.Object.Name, rule.Section))
 	}
 	return fmt.Sprintf("%s %s: %s", r.Gateway, strings.Join(r.Hosts, ","), strings.Join(rules, ", "))
 }
@@ -88,7 +88,7 @@ func TestPrecedence(t *testing.T) {
 				}
 				var got []string
 				for _, r := range out.Routers[0].Rules {
-					got = append(got, r.HTTP.GetName())
+					got = append(got, r.Section)
 				}
 				if diff := cmp.Diff(tt.want, strings.Join(got, " ")); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)

@@ -34,9 +34,13 @@ func (c *converter) convert(r *route) {
 		if len(matches) == 0 {
 			matches = []gatewayv1.HTTPRouteMatch{{}}
 		}
-		for _, m := range matches {
+		for j, m := range matches {
 			e := entry{order: r.Namespace + "/" + r.Name}
-			e.Object, e.Field, e.HTTP = r.shown, field, proto.CloneOf(base)
+			e.Object, e.Field, e.Section, e.HTTP = r.shown, field, string(or(rule.Name, "")), proto.CloneOf(base)
+			e.HTTP.Name = e.order + "/" + cmp.Or(e.Section, strconv.Itoa(i))
+			if len(matches) > 1 {
+				e.HTTP.Name += "." + strconv.Itoa(j)
+			}
 			e.match(&m)
 			e.paths(rule.Filters)
 			r.entries = append(r.entries, e)
@@ -117,7 +121,7 @@ func onPort(h *istio.HTTPRoute, port int32) *istio.HTTPRoute {
 
 // rule converts all of a rule but its matches and what it does to paths.
 func (c *converter) rule(r *route, field string, in *gatewayv1.HTTPRouteRule) *istio.HTTPRoute {
-	out := &istio.HTTPRoute{Name: string(or(in.Name, ""))}
+	out := &istio.HTTPRoute{}
 	if in.SessionPersistence != nil {
 		c.warn(r.Object, field+".sessionPersistence", "use a DestinationRule with loadBalancer.consistentHash", "is understood but not done yet: it has no effect")
 	}
@@ -128,7 +132,7 @@ func (c *converter) rule(r *route, field string, in *gatewayv1.HTTPRouteRule) *i
 	c.timeouts(in, out)
 	c.backends(r, field, in, out)
 	if fails || out.Redirect == nil && len(out.Route) == 0 {
-		return &istio.HTTPRoute{Name: out.Name, DirectResponse: &istio.HTTPDirectResponse{Status: 500}}
+		return &istio.HTTPRoute{DirectResponse: &istio.HTTPDirectResponse{Status: 500}}
 	}
 	return out
 }

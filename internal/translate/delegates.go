@@ -29,7 +29,7 @@ func (t *translator) rulesOf(o *routeObject) []routeRule {
 	for i, h := range o.Spec.GetHttp() {
 		field := fmt.Sprintf("spec.http[%d]", i)
 		if h.GetDelegate() == nil {
-			out = append(out, routeRule{http: h, object: o, field: field, policy: t.policyFor(o, h, nil, nil)})
+			out = append(out, routeRule{http: h, object: o, field: field, policy: t.policyFor(o, h.GetName(), nil, "")})
 			continue
 		}
 		namespace := h.GetDelegate().GetNamespace()
@@ -52,7 +52,7 @@ func (t *translator) rulesOf(o *routeObject) []routeRule {
 // route as well, and with the root's settings where it has none of its own.
 func (t *translator) delegated(root *routeObject, h *istio.HTTPRoute, d *routeObject) []routeRule {
 	var out []routeRule
-	rootRoute := h
+	rootName := h.GetName()
 	h = t.completed(h, root.Namespace)
 	for i, own := range d.Spec.GetHttp() {
 		field := fmt.Sprintf("spec.http[%d]", i)
@@ -70,7 +70,7 @@ func (t *translator) delegated(root *routeObject, h *istio.HTTPRoute, d *routeOb
 		merged.Match = matches
 		merged.Name = joinNames(h.GetName(), own.GetName())
 		inherit(merged.ProtoReflect(), h.ProtoReflect())
-		out = append(out, routeRule{http: merged, object: d, field: field, policy: t.policyFor(d, own, root, rootRoute)})
+		out = append(out, routeRule{http: merged, object: d, field: field, policy: t.policyFor(d, own.GetName(), root, rootName)})
 	}
 	return out
 }

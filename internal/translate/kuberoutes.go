@@ -26,7 +26,7 @@ func (t *translator) addKubeRouters() {
 		for i := range in.Rules {
 			rule := &in.Rules[i]
 			r.rules = append(r.rules, routeRule{
-				http: rule.HTTP, object: rule.Object, field: rule.Field, kube: rule, policy: t.policyFor(rule.Object, rule.HTTP, nil, nil),
+				http: rule.HTTP, object: rule.Object, field: rule.Field, kube: rule, policy: t.policyFor(rule.Object, rule.Section, nil, ""),
 			})
 		}
 		t.routers = append(t.routers, r)

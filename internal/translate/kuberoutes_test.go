@@ -134,7 +134,7 @@ func TestHTTPRouteIsVirtualService(t *testing.T) {
 			t.Fatalf("not what the test is about: %v", c)
 		}
 	}
-	if diff := cmp.Diff(istio, kube, protocmp.Transform(), protocmp.IgnoreFields(&route.Route{}, "metadata", "decorator")); diff != "" {
+	if diff := cmp.Diff(istio, kube, protocmp.Transform(), protocmp.IgnoreFields(&route.Route{}, "name", "metadata", "decorator")); diff != "" {
 		t.Errorf("(-VirtualService +HTTPRoute):\n%s", diff)
 	}
 }

@@ -117,13 +117,13 @@ func (known targets) hint(target policyTarget) string {
 // policyFor is the policy of a route of o, or of the route of root that
 // delegates to it: one for a single route before one for the whole object, and
 // the delegate's own before the root's.
-func (t *translator) policyFor(o *routeObject, h *istio.HTTPRoute, root *routeObject, rootRoute *istio.HTTPRoute) *attachment {
+func (t *translator) policyFor(o *routeObject, section string, root *routeObject, rootSection string) *attachment {
 	if len(t.policies) == 0 {
 		return nil
 	}
-	targets := []policyTarget{{o.Kind, o.Namespace, o.Name, h.GetName()}, {o.Kind, o.Namespace, o.Name, ""}}
+	targets := []policyTarget{{o.Kind, o.Namespace, o.Name, section}, {o.Kind, o.Namespace, o.Name, ""}}
 	if root != nil {
-		targets = slices.Insert(targets, 1, policyTarget{root.Kind, root.Namespace, root.Name, rootRoute.GetName()})
+		targets = slices.Insert(targets, 1, policyTarget{root.Kind, root.Namespace, root.Name, rootSection})
 		targets = append(targets, policyTarget{root.Kind, root.Namespace, root.Name, ""})
 	}
 	for _, target := range targets {
