@@ -33,7 +33,8 @@ type comparing struct {
 	reporting sync.Mutex // guards reported
 	reported  report.Report
 
-	mu      sync.Mutex                      // held by follow
+	mu      sync.Mutex // guards what follows
+	routes  []proxy.Compared
 	asked   map[string]compare.TypeResolver // by primary's cluster: what its reflection says; nil: nothing yet
 	unasked chan struct{}                   // there are clusters to be asked
 }
@@ -134,13 +135,19 @@ func (c *comparing) keep() error {
 	return nil
 }
 
-// follow has the judge compare what the proxy's snapshot says. What cannot be
-// read is logged, and done without: it only makes reports better.
-func (c *comparing) follow() {
+// follow has the judge compare what the proxy's next snapshot says.
+func (c *comparing) follow(next []proxy.Compared) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.routes = next
+	c.configure()
+}
+
+// configure has the judge compare the routes. What cannot be read is logged, and
+// done without: it only makes reports better. The caller holds mu.
+func (c *comparing) configure() {
 	var routes []judge.Route
-	for _, r := range c.proxy.Compared() {
+	for _, r := range c.routes {
 		one := judge.Route{Key: r.RouteKey, Primary: r.Primary, Candidates: r.Candidates, Policy: r.Policy, RedactKey: r.RedactKey}
 		said := r.Policy.Compare
 		var err error
@@ -198,7 +205,9 @@ func (c *comparing) reflect(ctx context.Context) {
 			}
 		}
 		if fresh {
-			c.follow()
+			c.mu.Lock()
+			c.configure()
+			c.mu.Unlock()
 		}
 	}
 }

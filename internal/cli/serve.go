@@ -127,6 +127,7 @@ func newServer(s Streams, flags serveFlags, move string) (*server, error) {
 		Overload:  limits,
 		DrainTime: flags.drainTime,
 		Sink:      traffic.Sinks{log, compared.judge},
+		Comparing: compared.follow,
 		Logger:    logger,
 	})
 	if err != nil {
@@ -164,7 +165,6 @@ func (s *server) apply(next *envoy.Snapshot) error {
 	}
 	s.applied = next
 	s.tellListeners()
-	s.judge.follow()
 	return nil
 }
 

@@ -81,7 +81,11 @@ func (s setup) start(ctx context.Context) (*cluster, error) {
 		return nil, err
 	}
 	var err error
-	c.proxy, err = proxy.New(proxy.Options{Sink: traffic.Sinks{log, c.judge}, Logger: slog.New(slog.DiscardHandler)})
+	var unjudged error
+	c.proxy, err = proxy.New(proxy.Options{
+		Sink: traffic.Sinks{log, c.judge}, Logger: slog.New(slog.DiscardHandler),
+		Comparing: func(routes []proxy.Compared) { unjudged = c.judge.Configure(judged(routes)) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -92,17 +96,17 @@ func (s setup) start(ctx context.Context) (*cluster, error) {
 	g.Go(func() error { return log.Run(logCtx) })
 	g.Go(func() error { return c.judge.Run(logCtx) })
 	c.stop = func() error { cancel(); return g.Wait() }
-	if err := c.proxy.Apply(snapshot); err != nil {
-		return nil, errors.Join(err, c.stop())
-	}
-	var routes []judge.Route
-	for _, r := range c.proxy.Compared() {
-		routes = append(routes, judge.Route{Key: r.RouteKey, Primary: r.Primary, Candidates: r.Candidates, Policy: r.Policy, RedactKey: r.RedactKey})
-	}
-	if err := c.judge.Configure(routes); err != nil {
+	if err := errors.Join(c.proxy.Apply(snapshot), unjudged); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
 	return c, nil
+}
+
+func judged(routes []proxy.Compared) (all []judge.Route) {
+	for _, r := range routes {
+		all = append(all, judge.Route{Key: r.RouteKey, Primary: r.Primary, Candidates: r.Candidates, Policy: r.Policy, RedactKey: r.RedactKey})
+	}
+	return all
 }
 
 // address is where a listener is bound.

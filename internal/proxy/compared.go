@@ -20,18 +20,18 @@ type Compared struct {
 	again *mirror.Rate // at which the primary is asked again; nil: no bound
 }
 
-// Compared are the routes of the snapshot that serves whose answers are to be
-// compared. Routes that share a key count once.
-func (p *Proxy) Compared() []Compared {
-	g := p.gen.Load()
-	if g == nil {
-		return nil
+// comparing tells whose answers are compared. Routes that share a key count once.
+func (p *Proxy) comparing(g *generation) {
+	if p.opt.Comparing == nil {
+		return
 	}
 	var all []Compared
-	for _, c := range g.compared {
-		all = append(all, *c)
+	if g != nil {
+		for _, c := range g.compared {
+			all = append(all, *c)
+		}
 	}
-	return all
+	p.opt.Comparing(all)
 }
 
 // MayAsk takes n questions to the route's primary out of what its policy allows

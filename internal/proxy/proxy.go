@@ -46,6 +46,10 @@ type Options struct {
 	DrainTime time.Duration
 	// Sink gets the exchanges. Nil: nobody does.
 	Sink traffic.Sink
+	// Comparing is told the routes whose answers are to be compared before the
+	// first exchange of a snapshot, and the former ones should the snapshot not
+	// come into force. Nil: nobody is.
+	Comparing func([]Compared)
 	// Inherited are listening sockets of the process that this one replaces, by
 	// the addresses that they were asked to listen on. The proxy closes them.
 	Inherited map[string]*os.File
@@ -252,7 +256,9 @@ func (p *Proxy) Apply(s *envoy.Snapshot) error {
 	p.resolver.Set(g.clusters)
 	p.monitor.Serve(g.clusters)
 	p.warm(g)
+	p.comparing(g)
 	if err := p.adopt(g); err != nil {
+		p.comparing(old)
 		p.resolver.Set(old.served())
 		p.monitor.Serve(old.served())
 		g.release()
