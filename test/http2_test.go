@@ -11,11 +11,13 @@ import (
 )
 
 // peer builds a program of the module in peers, which holds what speaks HTTP/2
-// to sundog: h2spec, and gRPC's interoperability client and server.
-func peer(t *testing.T, pkg string) string {
+// to sundog: h2spec, and gRPC's interoperability client and server. Other
+// versions of what is in it have a -modfile.
+func peer(t *testing.T, pkg string, flags ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, pkg)
+	args := append([]string{"build", "-o", binary}, flags...)
+	cmd := exec.CommandContext(t.Context(), "go", append(args, pkg)...)
 	cmd.Dir = "peers"
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", pkg, err, out)
