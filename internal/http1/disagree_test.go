@@ -45,6 +45,10 @@ var stricter = []disagreement{
 		"HTTP/1.1 200 O\x00K\r\n\r\n",
 	},
 	{
+		"invalid Content-Length", "9112, 6.3", "white space before the colon of an answer's field goes (9112, 5.1), and then it is a length",
+		"HTTP/1.1 304 Not Modified\r\nContent-Length : x\r\n\r\n",
+	},
+	{
 		"invalid character in a field name", "9110, 5.1", "a field name is a token",
 		"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n",
 	},

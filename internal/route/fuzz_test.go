@@ -52,6 +52,9 @@ virtual_hosts:
 		h.SetPath(path)
 		h.Add("x", value)
 		v, r := table.Match(&h, 1)
+		if len(authority) > 320 { // "*" alone is for such a one
+			authority = nil
+		}
 		host := bytes.ToLower(authority)
 		if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
 			host = host[:i]
