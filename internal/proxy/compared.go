@@ -47,15 +47,19 @@ func (g *generation) compare(key, primary string, mirrors []*mirror.Policy, said
 		return
 	}
 	c := &Compared{RouteKey: key, Primary: primary, Policy: *said, RedactKey: redactKey}
+	again := false // shares the allowance
 	for _, m := range mirrors {
 		switch m.Role {
 		case traffic.Candidate:
 			c.Candidates = append(c.Candidates, m.Mirror.Name)
 		case traffic.Again:
-			c.again = m.Rate
+			again = true
 		}
 	}
-	if rate := said.Compare.Baseline.AgainRate; c.again == nil && rate > 0 {
+	if rate := said.Compare.Baseline.AgainRate; rate > 0 {
+		if again { // else the more differs, the fewer samples there are of the noise
+			rate /= 2
+		}
 		c.again = mirror.NewRate(rate)
 	}
 	if len(c.Candidates) > 0 {

@@ -88,7 +88,7 @@ func applyPolicy(all []*mirror.Policy, said *policy.Policy, redactKey []byte) ([
 			Mirror: primaryAgain(), Role: traffic.Again, Share: mirror.Percent(100 * c.Baseline.Again), Limits: all[0].Limits,
 		}
 		if c.Baseline.AgainRate > 0 {
-			again.Rate = mirror.NewRate(c.Baseline.AgainRate)
+			again.Rate = mirror.NewRate(c.Baseline.AgainRate / 2) // the other half is for confirmations
 		}
 		all = append(all, again)
 	}

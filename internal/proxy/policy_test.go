@@ -279,6 +279,24 @@ func TestComparedExchanges(t *testing.T) {
 	}
 }
 
+// However many mismatches are confirmed, the primary is asked again for samples:
+// each of both has half of the allowance.
+func TestConfirmationsLeaveSamples(t *testing.T) {
+	s := newScene(backend(t, func(http.ResponseWriter, *http.Request) {}), backend(t, func(http.ResponseWriter, *http.Request) {})).
+		under(t, policy.Policy{Compare: policy.Compare{Enabled: true, MaxBody: 40, Baseline: policy.Baseline{Again: 1, AgainRate: 0.01}}})
+	p, addr := serve(t, s, proxy.Options{Concurrency: 1, Sink: &watcher{}})
+	key := p.Compared()[0].RouteKey
+	if !p.MayAsk(key, 2) || p.MayAsk(key, 2) {
+		t.Fatal("the allowance of confirmations is not that of one")
+	}
+	get(t, addr, 5)
+	eventually(t, "one sample", func() bool {
+		mirrors := p.Status().Ledger.Routes[0].Mirrors
+		i := slices.IndexFunc(mirrors, func(m mirror.MirrorReport) bool { return m.Cluster == "again" })
+		return i >= 0 && mirrors[i].Outcomes["completed"] == 1 && mirrors[i].Outcomes["not_sampled"] == 4
+	})
+}
+
 // Both sides of a route can be asked again, which the ledger does not count.
 func TestAsk(t *testing.T) {
 	says := func(what string) string {
