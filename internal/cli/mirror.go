@@ -26,6 +26,7 @@ type mirrorFlags struct {
 	baseline         string
 	again            float64
 	againRate        float64
+	ignore           []string
 }
 
 func newMirror(s Streams) *cobra.Command {
@@ -38,7 +39,8 @@ func newMirror(s Streams) *cobra.Command {
 --percent of them to each --shadow. The client gets the primary's answers.
 
 The primary gets the Host that the client sent, as Envoy forwards it; a shadow
-gets it with -shadow appended, unless --shadow-host-suffix=false.
+gets it with -shadow appended, unless --shadow-host-suffix=false or --compare,
+as an answer that repeats its Host would always be different.
 
 A URL's scheme says how a service is spoken to: http (HTTP/1.1), h2c (HTTP/2
 without TLS, as gRPC has it), https (HTTP/1.1 over TLS) or h2 (HTTP/2 over TLS).
@@ -63,6 +65,9 @@ gets copies, too, or else by asking the primary again (--again).`,
   curl http://127.0.0.1:15000/ledger`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if flags.compare && !cmd.Flags().Changed("shadow-host-suffix") {
+				flags.shadowHostSuffix = false // an answer that repeats its Host would differ
+			}
 			snapshot, err := flags.snapshot()
 			if err != nil {
 				return err
@@ -81,12 +86,13 @@ gets copies, too, or else by asking the primary again (--again).`,
 	fs.StringArrayVar(&flags.shadows, "shadow", nil, "`URL` of a service that gets copies; repeatable")
 	fs.Float64Var(&flags.percent, "percent", 100, "share of the requests to copy, 0 to 100")
 	fs.StringVar(&flags.accessLog, "access-log", "", "`FILE` for the access log, in Envoy's format, - for stdout")
-	fs.BoolVar(&flags.shadowHostSuffix, "shadow-host-suffix", true, "append -shadow to the Host of shadows")
+	fs.BoolVar(&flags.shadowHostSuffix, "shadow-host-suffix", true, "append -shadow to the Host of shadows; with --compare not, unless asked for")
 	fs.StringVar(&flags.caFile, "ca-file", "", "PEM `FILE` of the authorities that vouch for https and h2 services (default: the system's)")
 	fs.BoolVar(&flags.compare, "compare", false, "compare the answers of shadows with the primary's")
 	fs.StringVar(&flags.baseline, "baseline", "", "`URL` of a service of the primary's version, which gets copies to measure noise")
 	fs.Float64Var(&flags.again, "again", 0, "`PERCENT` of the copied GETs and HEADs that the primary is asked again, to measure noise")
 	fs.Float64Var(&flags.againRate, "again-rate", 10, "how often in a second the primary is asked again at most")
+	fs.StringArrayVar(&flags.ignore, "ignore", nil, "`FIELD` that is not compared, as a report writes it, like header.etag or body.items[].updated; repeatable")
 	serve.add(fs)
 	return cmd
 }

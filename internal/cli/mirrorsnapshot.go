@@ -102,6 +102,7 @@ func (f *mirrorFlags) metadata() (*core.Metadata, error) {
 		return nil, nil
 	}
 	p := policy.Policy{Name: "--compare", Compare: policy.Compare{Enabled: true, Epsilon: 0.001, Alpha: 0.05, MaxLatencyRatio: 1.05, MaxBody: 256 << 10}}
+	p.Compare.Ignore = f.ignore
 	p.Compare.Reflection = strings.HasPrefix(f.primary, "h2c:") // it may be gRPC
 	switch {
 	case f.baseline != "":

@@ -112,6 +112,24 @@ func TestMirrorServesWithoutYAML(t *testing.T) {
 	}
 }
 
+// Where answers are compared copies keep their Host, unless asked for.
+func TestMirrorComparesWithTheSameHost(t *testing.T) {
+	for _, suffix := range []bool{false, true} {
+		primary, primaryHosts := service(t, "primary")
+		shadow, hosts := service(t, "shadow")
+		args := []string{"mirror", "--listen", "127.0.0.1:0", "--admin", "", "--primary", "http://" + primary, "--shadow", "http://" + shadow, "--compare"}
+		if suffix {
+			args = append(args, "--shadow-host-suffix")
+		}
+		p := start(t, args...)
+		get(t, client(t, ""), "http://"+p.address("127.0.0.1_0")+"/")
+		if a, b := receive(t, primaryHosts), receive(t, hosts); a == b == suffix {
+			t.Errorf("suffix %v: the primary got Host %q, the shadow %q", suffix, a, b)
+		}
+		p.exit()
+	}
+}
+
 // virtualService answers web.example by itself with the given body.
 func virtualService(body string) string {
 	return `apiVersion: networking.istio.io/v1
