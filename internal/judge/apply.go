@@ -166,6 +166,9 @@ func (w *worker) mark(found []hypothesis, worth *bool, c *comparison, ep *table,
 	}
 	identity := ep.identity(m.field, f) != notIdentity
 	f.Learnt.learn(m, paired, e.start)
+	if m.candidate.aspects.has(Value) {
+		f.differedWith(e.primary.Status, 1)
+	}
 	for a := range numAspects {
 		inC, inB := m.candidate.aspects.has(a), m.baseline.aspects.has(a)
 		if !inC && !inB {

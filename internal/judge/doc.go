@@ -35,7 +35,15 @@
 // apart, never a proof), in counters (their range is not looked at), in levels of
 // memory or load (a range is beyond when it is far beyond). Where the only baseline
 // is the primary asked again, what else is particular to its instance counts as a
-// difference, and a warning says so. Latencies are judged against a baseline of its
+// difference, and a warning says so.
+//
+// Where no baseline is on another instance, nothing that is counted can tell the
+// name of an instance from a value that is always wrong. There, a field is neither a
+// difference nor equal, and the verdict undecided, if each side has values of its
+// own, the same in all of the endpoint's answers whatever the request, that look
+// like names: see names. Anything else that is always wrong is a difference.
+//
+// Latencies are judged against a baseline of its
 // own instance only, as all others are asked earlier or later.
 //
 // # State

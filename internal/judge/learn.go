@@ -20,7 +20,10 @@ type learnt struct {
 	Pairs [numLooks]uint64 `json:"pairs"`
 	Span  span             `json:"span"`
 	// Which values go together on both sides, for as long as there are few.
-	Together few      `json:"together"`
+	Together few `json:"together"`
+	// Plain says that the values of primary and candidate were, once at least,
+	// none that may be the names of instances.
+	Plain    bool     `json:"plain,omitempty"`
 	Examples []string `json:"examples,omitempty"` // of the primary
 }
 
@@ -225,6 +228,9 @@ func (l *learnt) learn(m *mark, baseline bool, now time.Time) {
 		l.Span.add(other.number)
 	}
 	l.Together.add(p.hash*31 + candidate.hash)
+	if c && !l.Plain {
+		l.Plain = !names(m.field, &m.candidate.a, &m.candidate.b)
+	}
 	if !nameable(of.a.Type) {
 		l.Together = few{Many: true}
 		l.Candidate.Values = few{Many: true} // never an identity
@@ -243,7 +249,7 @@ func scalar(t compare.Type) bool {
 // whatever the request. varies says that the primary differs from itself.
 func (l *learnt) constant(varies bool) bool {
 	p, c := &l.Primary.Values, &l.Candidate.Values
-	if l.Primary.Seen < 3 || !p.disjoint(c) {
+	if !p.disjoint(c) {
 		return false
 	}
 	most := max(len(p.Of), len(c.Of))
@@ -262,6 +268,7 @@ func (l *learnt) merge(o *learnt) {
 	}
 	l.Span.merge(&o.Span)
 	l.Together.merge(o.Together)
+	l.Plain = l.Plain || o.Plain
 	for _, x := range o.Examples {
 		if len(l.Examples) < 3 && !slices.Contains(l.Examples, x) {
 			l.Examples = append(l.Examples, x)

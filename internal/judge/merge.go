@@ -88,6 +88,9 @@ func (e *table) merge(l *limits, o *table) {
 
 func (c *comparison) mergeField(l *limits, f, o *field, placed map[*tally]int) {
 	f.Learnt.merge(&o.Learnt)
+	for _, status := range slices.Sorted(maps.Keys(o.Statuses)) {
+		f.differedWith(status, o.Statuses[status])
+	}
 	for a, from := range o.Aspects {
 		if from == nil {
 			continue

@@ -2,7 +2,6 @@ package judge
 
 import (
 	"math"
-	"strings"
 
 	"github.com/sundog-mesh/sundog/internal/compare"
 )
@@ -52,25 +51,60 @@ const (
 	settled              // a baseline on another instance has a name of its own
 )
 
+// enoughNames is how often a field has to have a value of its own on each side,
+// in all endpoints together, until a report calls it a name. Until then it is
+// suspected only.
+const enoughNames = 5
+
 // identity tells a field apart that has a value of its own on each side, the
 // same in all exchanges. Whether that is a difference, only a baseline on
-// another instance can say.
+// another instance can say; if there is one, that decides. Where there is none,
+// or it is the primary's own instance, only values that look like names count:
+// else whatever is always wrong would be taken for one. Such a field is not
+// tested from its first exchange on, so that it is never proven and then not.
 func (e *table) identity(name string, f *field) identity {
 	t := f.Aspects[Value]
-	if t == nil || name == "status" || strings.HasPrefix(name, "trailer.grpc-") ||
-		e.Exchanges < 3 || t.differed()*100 < e.Exchanges*99 {
+	if t == nil || t.differed() == 0 || meaningful(name) || !e.always(f, t) {
 		return notIdentity
 	}
 	if e.Mirrored >= 3 {
-		if t.Baseline == 0 || !f.Learnt.constant(true) || !f.Learnt.Candidate.Values.disjoint(&f.Learnt.Baseline.Values) {
+		if e.Exchanges < 3 || t.Baseline == 0 || !f.Learnt.constant(true) || !f.Learnt.Candidate.Values.disjoint(&f.Learnt.Baseline.Values) {
 			return notIdentity
 		}
 		return settled
 	}
-	if !f.Learnt.constant(t.Baseline >= 3) {
+	if f.Learnt.Plain || !f.Learnt.constant(t.Baseline >= 3) {
 		return notIdentity
 	}
 	return unsettled
+}
+
+// always reports whether a field differs in all answers, but for a few, of
+// those statuses with which it ever does: an error does not name its instance
+// where other answers do.
+func (e *table) always(f *field, t *tally) bool {
+	differed, of := t.differed(), e.Exchanges
+	if len(f.Statuses) > 0 {
+		differed, of = 0, 0
+		for status, n := range f.Statuses {
+			differed += n
+			of += uint64(max(e.Statuses[status], 0))
+		}
+	}
+	return differed*100 >= of*99
+}
+
+// mostStatuses bounds field.Statuses; answers of others count as those of none.
+const mostStatuses = 16
+
+// differedWith counts an answer of that status in which the candidate's value differed.
+func (f *field) differedWith(status int, n uint64) {
+	if f.Statuses == nil {
+		f.Statuses = map[int]uint64{}
+	}
+	if _, ok := f.Statuses[status]; ok || len(f.Statuses) < mostStatuses {
+		f.Statuses[status] += n
+	}
 }
 
 // noiseKind names the noise of a field for a report.

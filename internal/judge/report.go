@@ -63,27 +63,21 @@ func reportOf(c *comparison) report.Comparison {
 	r.Account.Confirmed = c.Confirmed.report()
 	r.Coverage = report.Coverage{Endpoints: len(c.Endpoints), Methods: maps.Clone(c.Methods), Statuses: statuses(c.Statuses)}
 	var total excess
-	var proven, doubted []string
+	var all grounds
 	slower := d.overall
 	for _, e := range c.ordered() {
 		x := d.excess(e)
-		found, open := d.named(e)
-		r.Endpoints = append(r.Endpoints, d.endpoint(e, x, found, open))
+		of := d.named(e)
+		r.Endpoints = append(r.Endpoints, d.endpoint(e, x, of))
 		total = total.merge(x)
 		slower = slower || d.slower[e]
-		of := " of " + e.Method + " " + e.Path
-		for _, name := range found {
-			proven = append(proven, name+of)
-		}
-		for _, name := range open {
-			doubted = append(doubted, name+of)
-		}
+		all.add(of, e)
 		d.differences(&r, e)
 		d.noise(&r, e)
 		r.Coverage.Shapes += len(e.Shapes)
 	}
 	r.Counts = report.Counts{Paired: total.paired, Alone: total.alone}
-	r.Verdict = d.verdict(total, proven, doubted, slower)
+	r.Verdict, r.Unsettled = d.verdict(total, all, slower), len(all.names)
 	d.latencyDifferences(&r)
 	slices.SortStableFunc(r.Differences, graver)
 	r.Warnings = d.warnings(&r)
@@ -97,12 +91,12 @@ func reportOf(c *comparison) report.Comparison {
 // mostListed is how many differences a report has of one comparison.
 const mostListed = 1000
 
-func (d *decision) endpoint(e *table, x excess, proven, doubted []string) report.Endpoint {
+func (d *decision) endpoint(e *table, x excess, g grounds) report.Endpoint {
 	slower := d.slower[e]
 	return report.Endpoint{
 		Counts: report.Counts{Paired: x.paired, Alone: x.alone},
 		Method: e.Method, Path: e.Path,
-		Verdict:   d.verdict(x, proven, doubted, slower),
+		Verdict:   d.verdict(x, g, slower),
 		Exchanges: e.Exchanges, Different: x.different(),
 		Coverage: report.Coverage{
 			Endpoints: 1, Methods: map[string]int{e.Method: int(e.Exchanges)},
@@ -134,7 +128,9 @@ func (d *decision) differences(r *report.Comparison, e *table) {
 			case d.implied(e, name, a), a != Value && ofValues.has(a) && k.identity == unsettled:
 				continue
 			case ofValues.has(a) && k.identity == unsettled:
-				state = report.Identity
+				if d.names[name] >= enoughNames {
+					state = report.Identity
+				}
 			case d.proven[t]:
 				state = report.Proven
 			case k.noisy.has(a), ofValues.has(a) && k.identity == settled, !d.suspected(a, t):

@@ -89,6 +89,8 @@ func (e *table) withBaseline() uint64 { return e.Mirrored + e.Again }
 type field struct {
 	Aspects [numAspects]*tally `json:"aspects"`
 	Learnt  learnt             `json:"learnt"`
+	// Statuses are those of the primary in exchanges in which the candidate's value differed.
+	Statuses map[int]uint64 `json:"statuses,omitempty"`
 }
 
 // tally counts one aspect of one field.

@@ -25,6 +25,7 @@ type decision struct {
 	slower  map[*table]bool // by more than the limit
 	overall bool            // slower over all
 	kinds   map[*table]map[string]kindOfField
+	names   map[string]uint64 // how often a field had two names, of all endpoints where it is unsettled
 }
 
 // kindOfField is what of a field is no difference.
@@ -37,7 +38,7 @@ type kindOfField struct {
 func decide(c *comparison) *decision {
 	d := &decision{
 		c: c, proven: map[*tally]bool{}, logE: map[*tally]float64{},
-		slower: map[*table]bool{}, kinds: map[*table]map[string]kindOfField{},
+		slower: map[*table]bool{}, kinds: map[*table]map[string]kindOfField{}, names: map[string]uint64{},
 	}
 	d.fields()
 	d.latencies()
@@ -53,6 +54,9 @@ func (d *decision) fields() {
 		d.kinds[e] = kinds
 		for name, f := range e.Fields {
 			k := kindOfField{identity: e.identity(name, f)}
+			if k.identity == unsettled {
+				d.names[name] += f.Learnt.Candidate.Seen
+			}
 			for a, t := range f.Aspects {
 				if t == nil {
 					continue
@@ -148,15 +152,18 @@ func (x excess) bound() evidence.Excess {
 // fields, and whether the limit of latency is broken. Doubted ones keep it from
 // calling the versions equivalent: noise is left out of the excess, so what
 // speaks against a noisy field is heard here.
-func (d *decision) verdict(x excess, proven, doubted []string, slower bool) report.Verdict {
+//
+// So do fields that may be the names of instances, as nothing that is counted can
+// tell whether they are.
+func (d *decision) verdict(x excess, g grounds, slower bool) report.Verdict {
 	s := &d.c.Settings
 	bound := x.bound()
 	n := bound.Exchanges
 	v := report.Verdict{State: report.Undecided, Upper: bound.Upper(s.Alpha)}
 	switch {
-	case len(proven) > 0:
+	case len(g.proven) > 0:
 		v.State = report.Different
-		v.Why = fmt.Sprintf("the candidate differs in %s, beyond a false-alarm rate of %s", list(proven), percent(s.Alpha))
+		v.Why = fmt.Sprintf("the candidate differs in %s, beyond a false-alarm rate of %s", list(g.proven), percent(s.Alpha))
 		if slower {
 			v.Why += "; it is slower, too"
 		}
@@ -166,8 +173,10 @@ func (d *decision) verdict(x excess, proven, doubted []string, slower bool) repo
 	case n == 0:
 		v.Why = "nothing was compared yet"
 		v.Needed = bound.Needed(s.Epsilon, s.Alpha)
-	case v.Upper < s.Epsilon && len(doubted) > 0:
-		v.Why = fmt.Sprintf("so few exchanges differ that it would be equivalent, but there is evidence against %s, which varies by itself", list(doubted))
+	case v.Upper < s.Epsilon && len(g.doubted) > 0:
+		v.Why = fmt.Sprintf("so few exchanges differ that it would be equivalent, but there is evidence against %s, which varies by itself", list(g.doubted))
+	case v.Upper < s.Epsilon && len(g.names) > 0:
+		v.Why = fmt.Sprintf("so few exchanges differ that it would be equivalent, but %s", g.nobodyKnows())
 	case v.Upper < s.Epsilon:
 		v.State = report.Equivalent
 		v.Why = fmt.Sprintf("of %d exchanges, the candidate differs in less than %s more than the primary differs from itself", n, percent(s.Epsilon))
@@ -177,8 +186,35 @@ func (d *decision) verdict(x excess, proven, doubted []string, slower bool) repo
 		if x.different() > 0 && v.Needed == 0 {
 			v.Why = fmt.Sprintf("%d of %d exchanges differ, which is too many to be equivalent and proves no difference yet", x.different(), n)
 		}
+		if len(g.names) > 0 {
+			v.Why += "; and " + g.nobodyKnows()
+		}
 	}
 	return v
+}
+
+// grounds are the hypotheses that matter to a verdict, by name and sorted.
+type grounds struct {
+	proven  []string
+	doubted []string // the evidence would do if it were the only hypothesis
+	names   []string // that may name the instance, or be different
+}
+
+// add takes in those of an endpoint.
+func (g *grounds) add(o grounds, e *table) {
+	of := " of " + e.Method + " " + e.Path
+	for _, l := range []struct {
+		to   *[]string
+		from []string
+	}{{&g.proven, o.proven}, {&g.doubted, o.doubted}, {&g.names, o.names}} {
+		for _, name := range l.from {
+			*l.to = append(*l.to, name+of)
+		}
+	}
+}
+
+func (g *grounds) nobodyKnows() string {
+	return fmt.Sprintf("nobody knows whether %s names the instance or is different: that takes a baseline on another instance, or a rule to ignore it", list(g.names))
 }
 
 // percent writes a share for people.
@@ -211,10 +247,12 @@ func (d *decision) implied(e *table, name string, a Aspect) bool {
 		(!d.kinds[e][name].noisy.has(Value) || d.proven[t])
 }
 
-// named names what is proven of an endpoint, and what is doubted: the evidence
-// would do if it were the only hypothesis. Both are sorted.
-func (d *decision) named(e *table) (proven, doubted []string) {
+// named names what matters of an endpoint.
+func (d *decision) named(e *table) (g grounds) {
 	for name, f := range e.Fields {
+		if d.kinds[e][name].identity == unsettled {
+			g.names = append(g.names, name)
+		}
 		for a, t := range f.Aspects {
 			if t == nil || d.implied(e, name, Aspect(a)) {
 				continue
@@ -225,15 +263,16 @@ func (d *decision) named(e *table) (proven, doubted []string) {
 			}
 			switch {
 			case d.proven[t]:
-				proven = append(proven, n)
+				g.proven = append(g.proven, n)
 			case d.logE[t] >= logInverse(d.c.Settings.Alpha):
-				doubted = append(doubted, n)
+				g.doubted = append(g.doubted, n)
 			}
 		}
 	}
-	slices.Sort(proven)
-	slices.Sort(doubted)
-	return proven, doubted
+	slices.Sort(g.proven)
+	slices.Sort(g.doubted)
+	slices.Sort(g.names)
+	return g
 }
 
 // ordered returns the endpoints, the busiest first.

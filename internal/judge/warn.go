@@ -16,7 +16,7 @@ func (d *decision) warnings(r *report.Comparison) []string {
 		warn("there is no baseline, so nobody knows the noise of fields: only confirmed mismatches prove a difference, " +
 			"and fields that vary by themselves count as different unless their values show it")
 	case c.Key.Baseline == againBaseline:
-		warn("the baseline is the primary, asked again: what is particular to its instance counts as a difference")
+		warn("the baseline is the primary, asked again: what is particular to its instance counts as a difference, unless it looks like a name of it")
 	}
 	if n := a.Compared - a.WithBaseline; c.Key.Baseline != "" && n > 0 {
 		warn("%d of %d compared exchanges had no baseline; they prove nothing by themselves", n, a.Compared)
@@ -27,15 +27,9 @@ func (d *decision) warnings(r *report.Comparison) []string {
 	if n := total(a.NotComparable); n*20 > a.Offered {
 		warn("%d of %d exchanges could not be compared, %s most of all: nothing is known of them", n, a.Offered, most(a.NotComparable))
 	}
-	names := 0
-	for _, x := range r.Differences {
-		if x.State == report.Identity {
-			names++
-		}
-	}
-	if names > 0 {
-		warn("%d fields have a value of their own on each side, the same in all exchanges; they may name the instance, "+
-			"or be different: a baseline on another instance would tell, and the verdict leaves them out", names)
+	if n := r.Unsettled; n > 0 {
+		warn("%d fields have a value of their own on each side that may name the instance, or be different: a baseline on another "+
+			"instance would tell, or compare.ignore says that it does not matter; until then the verdict cannot be equivalent", n)
 	}
 	o := c.Over
 	if o.Endpoints > 0 {

@@ -52,6 +52,9 @@ type comparisonPage struct {
 	Several      bool
 	BaselineText string
 	Groups       []group
+	Names        []group // what may name the instance
+	TitleOfNames string
+	AboutNames   string
 }
 
 // group is the differences of an endpoint, in the order of the report.
@@ -84,29 +87,37 @@ func newPage(r Report) page {
 		case c.Verdict.State != Equivalent && p.State != string(Different):
 			p.State = string(Undecided)
 		}
-		cp := comparisonPage{Comparison: c, Number: n + 1, Several: len(r.Comparisons) > 1, BaselineText: c.baselineText()}
-		places := map[string]int{}
-		for i := range c.Differences {
-			d := &c.Differences[i]
-			endpoint := endpointName(d.Method, d.Path)
-			at, ok := places[endpoint]
-			if !ok {
-				at = len(cp.Groups)
-				places[endpoint] = at
-				cp.Groups = append(cp.Groups, group{Endpoint: endpoint})
-			}
-			differences++
-			dp := differencePage{Difference: d, ID: fmt.Sprintf("curl-%d-%d", n+1, i+1), What: d.verb(), Open: i == 0, Slow: d.Aspect == AspectLatency}
-			if d.Example != nil {
-				dp.Curl = d.Example.Curl
-			}
-			cp.Groups[at].Differences = append(cp.Groups[at].Differences, dp)
-		}
+		cp := comparisonPage{Comparison: c, Number: n + 1, Several: len(r.Comparisons) > 1, BaselineText: c.baselineText(), TitleOfNames: titleOfNames, AboutNames: aboutNames}
+		found, names := c.parts()
+		cp.Groups, cp.Names = groups(&c, n, found), groups(&c, n, names)
+		differences += len(c.Differences)
 		p.Comparisons = append(p.Comparisons, cp)
 	}
 	const many = 8
 	p.Filter = differences > many
 	return p
+}
+
+// groups are those of a comparison's differences that are at the places, by endpoint.
+func groups(c *Comparison, n int, at []int) []group {
+	var all []group
+	places := map[string]int{}
+	for _, i := range at {
+		d := &c.Differences[i]
+		endpoint := endpointName(d.Method, d.Path)
+		k, ok := places[endpoint]
+		if !ok {
+			k = len(all)
+			places[endpoint] = k
+			all = append(all, group{Endpoint: endpoint})
+		}
+		page := differencePage{Difference: d, ID: fmt.Sprintf("curl-%d-%d", n+1, i+1), What: d.verb(), Open: i == 0, Slow: d.Aspect == AspectLatency}
+		if d.Example != nil {
+			page.Curl = d.Example.Curl
+		}
+		all[k].Differences = append(all[k].Differences, page)
+	}
+	return all
 }
 
 // digest names a text in a content security policy (CSP 3, 2.3.1).

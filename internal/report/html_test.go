@@ -218,7 +218,7 @@ func TestPageHasWhatOneLooksFor(t *testing.T) {
 	}
 	for _, s := range []string{
 		"is wrong in 1.0 % of the answers", "12.50", "12.49", `{"id":42,"total":12.49}`, "curl -s 'http://orders/orders/42?currency=EUR'",
-		`Where query "currency" is set: 12 %, else 0.04 %.`, "body.trace", "uuid", "the instance's own",
+		`Where query "currency" is set: 12 %, else 0.04 %.`, "body.trace", "uuid", "Instance identity, or a difference", "a baseline on another instance tells",
 	} {
 		if !strings.Contains(all, s) {
 			t.Errorf("the page lacks %q", s)

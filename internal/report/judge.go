@@ -189,7 +189,7 @@ func Judge(c Comparison, l Limits) Decision {
 		d.Fail, d.Why = true, fmt.Sprintf("at least %s of the answers differ%s; %s may", percentDown(q.lower()), moreThan(c.Baseline), percent(q.maxDiff))
 	case latency.state == LatencySlower:
 		d.Fail, d.Why = true, latency.why
-	case within && len(open) == 0 && latency.settled():
+	case within && len(open) == 0 && latency.settled() && c.unsettled() == 0:
 		d.Pass, d.Why = true, q.whyEquivalent(d.Value)
 	default:
 		d.Why, d.Needed, d.Stuck = q.whyUndecided(d.Value, open, latency)
@@ -201,6 +201,31 @@ func Judge(c Comparison, l Limits) Decision {
 		d.Verdict = Equivalent
 	}
 	return d
+}
+
+// unsettled is how many fields may name the instance, or be different. Reports
+// of before there was a count have them in their list.
+func (c *Comparison) unsettled() int {
+	n := 0
+	for i := range c.Differences {
+		if c.Differences[i].State == Identity {
+			n++
+		}
+	}
+	return max(n, c.Unsettled)
+}
+
+// parts are the places in the list of what is a difference, or may be one, and
+// of what may be the name of an instance.
+func (c *Comparison) parts() (differences, names []int) {
+	for i := range c.Differences {
+		if c.Differences[i].State == Identity {
+			names = append(names, i)
+		} else {
+			differences = append(differences, i)
+		}
+	}
+	return differences, names
 }
 
 // question is a comparison with the limits that hold for it.

@@ -45,7 +45,16 @@ func TestJudge(t *testing.T) {
 		{"a limit of nothing cannot be reached", nothing, report.Limits{MaxDiff: share(0)}, "undecided: that not one answer differs cannot be shown by counting; allow a share, like 0.1 %"},
 		{"surer than the report: not proven any more", proven(12, 4000), report.Limits{Confidence: 0.9999}, "undecided: up to 0.16 % of the answers may differ more than the baseline's, 0.1 % is allowed; about 7,800 more exchanges needed"},
 		{"surer than the report: still proven", proven(40, 4000), report.Limits{Confidence: 0.9999}, "different: body.total of GET /orders/{id} is wrong in 1.0 % of the answers (proven, false-alarm rate 0.0001)"},
-		{"an identity is no difference", func(c *report.Comparison) { c.Differences = sample().Comparisons[0].Differences[1:] }, report.Limits{Confidence: 0.99, MaxDiff: share(0.002)}, "equivalent: at most 0.099 % of the answers differ more than the baseline's"},
+		{"an identity is no difference, and not equivalent", func(c *report.Comparison) { c.Differences = sample().Comparisons[0].Differences[1:] }, report.Limits{Confidence: 0.99, MaxDiff: share(0.002)}, "undecided: 1 field may name the instance or be different; a baseline on another instance tells, or ignore them (compare.ignore, --ignore)"},
+		{"identities beyond the list", func(c *report.Comparison) { c.Unsettled = 1200 }, report.Limits{}, "undecided: 1,200 fields may name the instance or be different; a baseline on another instance tells, or ignore them (compare.ignore, --ignore)"},
+		{"identities, and too few", func(c *report.Comparison) {
+			c.Unsettled = 2
+			c.Counts.Paired = evidence.Excess{Exchanges: 1300}
+		}, report.Limits{}, "undecided: up to 0.28 % of the answers may differ more than the baseline's, 0.1 % is allowed; about 2,300 more exchanges needed; besides, 2 fields may name the instance or be different; a baseline on another instance tells, or ignore them (compare.ignore, --ignore)"},
+		{"identities, and a difference", func(c *report.Comparison) {
+			proven(40, 4000)(c)
+			c.Unsettled = 2
+		}, report.Limits{}, "different: body.total of GET /orders/{id} is wrong in 1.0 % of the answers (proven, false-alarm rate 0.05)"},
 		{"many differ, no field alone", func(c *report.Comparison) {
 			c.Counts.Paired = evidence.Excess{Exchanges: 12000, Candidate: 400, Baseline: 20}
 		}, report.Limits{MaxDiff: share(0.001)}, "different: at least 2.5 % of the answers differ more than the baseline's; 0.1 % may"},

@@ -37,17 +37,11 @@ func markdownVerdict(headline string) string {
 func markdownComparison(b *strings.Builder, c *Comparison) {
 	fmt.Fprintf(b, "%s\n\n", markdownVerdict(c.Headline()))
 	fmt.Fprintf(b, "%s against %s, route %s, %s, since %s\n\n", code(name(c.Candidate)), code(name(c.Primary)), code(name(c.Route)), prose(c.baselineText()), stamp(c.Since))
-	if len(c.Differences) > 0 {
-		b.WriteString("| difference | where | answers | state | most often |\n| --- | --- | ---: | --- | --- |\n")
-		for _, d := range c.Differences {
-			often := ""
-			if len(d.Transitions) > 0 {
-				often = cell(d.Transitions[0].From) + " → " + cell(d.Transitions[0].To)
-			}
-			fmt.Fprintf(b, "| %s %s | %s | %s | %s | %s |\n", cell(d.Field), prose(d.verb()),
-				cell(endpointName(d.Method, d.Path)), d.rateText(), prose(string(d.State)), often)
-		}
-		b.WriteByte('\n')
+	differences, names := c.parts()
+	markdownTable(b, c, "difference", differences)
+	if len(names) > 0 {
+		fmt.Fprintf(b, "**%s.** %s\n\n", prose(titleOfNames), prose(aboutNames))
+		markdownTable(b, c, "field", names)
 	}
 	for _, w := range c.Warnings {
 		fmt.Fprintf(b, "> warning: %s\n\n", prose(w))
@@ -84,6 +78,23 @@ func markdownComparison(b *strings.Builder, c *Comparison) {
 			b.WriteByte('\n')
 		})
 	}
+}
+
+// markdownTable lists some of the differences.
+func markdownTable(b *strings.Builder, c *Comparison, what string, places []int) {
+	if len(places) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "| %s | where | answers | state | most often |\n| --- | --- | ---: | --- | --- |\n", what)
+	for _, i := range places {
+		d, often := &c.Differences[i], ""
+		if len(d.Transitions) > 0 {
+			often = cell(d.Transitions[0].From) + " → " + cell(d.Transitions[0].To)
+		}
+		fmt.Fprintf(b, "| %s %s | %s | %s | %s | %s |\n", cell(d.Field), prose(d.verb()),
+			cell(endpointName(d.Method, d.Path)), d.rateText(), prose(string(d.State)), often)
+	}
+	b.WriteByte('\n')
 }
 
 func withBounds(i Interval) string {

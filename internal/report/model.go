@@ -44,7 +44,10 @@ type Comparison struct {
 	Endpoints   []Endpoint   `json:"endpoints"`
 	Differences []Difference `json:"differences"` // the gravest first
 	Noise       []Noise      `json:"noise"`
-	Warnings    []string     `json:"warnings"`
+	// Unsettled is how many fields may name the instance, or be different; as long
+	// as there is one the candidate is not equivalent.
+	Unsettled int      `json:"unsettled,omitempty"`
+	Warnings  []string `json:"warnings"`
 }
 
 // State is the judgement on a candidate.
@@ -227,8 +230,9 @@ type DifferenceState string
 const (
 	Proven    DifferenceState = "different" // beyond the false-alarm rate
 	Suspected DifferenceState = "suspected" // not yet
-	// Identity is a field that is constant on each side but differs: a host
-	// name, a build id. Only a baseline on another instance can settle it.
+	// Identity is a field that is constant on each side but differs, and looks
+	// like the name of an instance: a host, a build. Only a baseline on another
+	// instance can settle it. It is no proven difference.
 	Identity DifferenceState = "identity"
 )
 

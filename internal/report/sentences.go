@@ -52,7 +52,7 @@ func (d *Difference) Standing() string {
 	case Proven:
 		s = "proven"
 	case Identity:
-		s = "the instance's own: constant on each side; only a baseline on another instance can tell"
+		s = "not counted as a difference: a value of its own on each side, the same in all answers"
 	default:
 		s = "suspected, not proven yet"
 	}

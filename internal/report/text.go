@@ -139,11 +139,19 @@ func (p *printer) comparison(c *Comparison) {
 	for _, w := range c.Warnings {
 		p.fold(0, "%s %s", p.paint(yellow, "warning:"), visible(w))
 	}
-	if len(c.Differences) > 0 {
+	differences, names := c.parts()
+	if len(differences) > 0 {
 		p.heading("Differences")
-		for i := range c.Differences {
-			p.difference(i+1, &c.Differences[i])
-		}
+	}
+	for _, i := range differences {
+		p.difference(i+1, &c.Differences[i])
+	}
+	if len(names) > 0 {
+		p.heading(titleOfNames)
+		p.fold(2, "%s", aboutNames)
+	}
+	for _, i := range names {
+		p.difference(i+1, &c.Differences[i])
 	}
 	p.endpoints(c.Endpoints)
 	p.latency(c.Latency)

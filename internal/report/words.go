@@ -51,8 +51,13 @@ func (c Comparison) Headline() string {
 		}
 		return string(Different) + ": " + name(c.Verdict.Why)
 	}
-	if n := c.Verdict.Needed; n > 0 {
+	switch n, names := c.Verdict.Needed, c.unsettled(); {
+	case n > 0 && names > 0:
+		return fmt.Sprintf("%s: about %s more exchanges needed; besides, %s", Undecided, rough(n), nobodyKnows(names))
+	case n > 0:
 		return fmt.Sprintf("%s: about %s more exchanges needed", Undecided, rough(n))
+	case names > 0 && c.Verdict.Upper < c.Epsilon:
+		return string(Undecided) + ": " + nobodyKnows(names)
 	}
 	return strings.TrimSuffix(string(Undecided)+": "+name(c.Verdict.Why), ": ")
 }
@@ -86,12 +91,35 @@ func (q *question) whyUndecided(upper float64, open []Difference, latency timing
 		if needed > 0 {
 			why += fmt.Sprintf("; about %s more exchanges needed", rough(needed))
 		}
+		if names := q.c.unsettled(); names > 0 {
+			why += "; besides, " + nobodyKnows(names)
+		}
 		return why, needed, latency.stuck
 	case len(open) > 0:
 		return fmt.Sprintf("%s for sure, but whether in more than %s of the answers is not sure yet", open[0].subject()+" "+open[0].verb(), percent(q.maxDiff)), 0, latency.stuck
+	case latency.settled():
+		return nobodyKnows(q.c.unsettled()), 0, true // whatever else may be different: this will not go away
 	}
 	return latency.why, 0, latency.stuck
 }
+
+// nobodyKnows says of how many fields counting cannot tell what they are, and what can.
+func nobodyKnows(names int) string {
+	if names == 1 {
+		return "1 field may name the instance or be different; " + howToSettle
+	}
+	return count(uint64(names)) + " fields may name the instance or be different; " + howToSettle
+}
+
+// The section of fields that may name the instance.
+const (
+	titleOfNames = "Instance identity, or a difference"
+	aboutNames   = "What may name the instance (a host, a build, a start time) is not counted as a difference, and keeps the verdict from being equivalent: " +
+		howToSettle + "."
+)
+
+// howToSettle says what tells an instance's name from a difference.
+const howToSettle = "a baseline on another instance tells, or ignore them (compare.ignore, --ignore)"
 
 // moreThan is what a rate of mismatches goes beyond.
 func moreThan(baseline string) string {
@@ -141,7 +169,7 @@ func (d Difference) verb() string {
 		case Proven:
 			return "is wrong"
 		case Identity:
-			return "differs, as what is an instance's own would,"
+			return "differs, as the name of an instance would,"
 		}
 		return "differs"
 	case AspectLatency:
