@@ -108,11 +108,32 @@ func textValue(t Type, text []byte) Value {
 		}
 		text = text[:end]
 	}
-	s := strings.ToValidUTF8(string(text), "\uFFFD")
-	if len(s) > maxText { // replacements are longer than what they stand for
+	s := spelled(text)
+	if len(s) > maxText { // what stands for a byte is longer
 		s, cut = strings.ToValidUTF8(s[:maxText], ""), true
 	}
 	return Value{Type: t, Text: s, Cut: cut}
+}
+
+// spelled writes bytes that are no UTF-8 by their numbers, so that texts which
+// differ in them alone are not shown as the same.
+func spelled(text []byte) string {
+	if utf8.Valid(text) {
+		return string(text)
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if r == utf8.RuneError && n == 1 {
+			b.WriteString(`\x`)
+			b.WriteByte("0123456789abcdef"[text[0]>>4])
+			b.WriteByte("0123456789abcdef"[text[0]&15])
+		} else {
+			b.Write(text[:n])
+		}
+		text = text[n:]
+	}
+	return b.String()
 }
 
 func numberValue(n int64) Value {

@@ -72,6 +72,8 @@ func together(a, b *sample) look {
 		return a.look
 	case !number(a.look) || !number(b.look):
 		return lookOther
+	case a.look == lookInteger && b.look == lookInteger:
+		return lookInteger // nothing is rounded: the next id is another one
 	case math.Abs(a.number-b.number) <= jitter*max(math.Abs(a.number), math.Abs(b.number)):
 		return lookJitter
 	case a.look == b.look:

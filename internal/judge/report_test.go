@@ -287,3 +287,23 @@ func TestEndpointsWiden(t *testing.T) {
 		}
 	})
 }
+
+// TestLargeIntegers: an id that is always the next one is another id, however
+// near both numbers are; bytes that are no text are shown by their numbers.
+func TestLargeIntegers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mirrored()
+		p.Baseline = policy.Baseline{}
+		s := newScene(t, judge.Options{}, p)
+		s.primary = func(*rand.Rand, *request) reply { return reply{body: "{\"id\":9007199254740992,\"text\":\"a\xfc\"}"} }
+		s.shadow = func(*rand.Rand, *request) reply { return reply{body: "{\"id\":9007199254740993,\"text\":\"a\xfd\"}"} }
+		s.send(200, get("/items"))
+		c := s.report()
+		if d := find(t, c, "body.id", "value"); d.State != report.Suspected || c.Counts.Alone.Different != 200 {
+			t.Errorf("%+v, %+v", d, c.Counts)
+		}
+		if d := find(t, c, "body.text", "value"); d.Transitions[0].From != `a\xfc` || d.Transitions[0].To != `a\xfd` {
+			t.Errorf("%+v", d.Transitions)
+		}
+	})
+}

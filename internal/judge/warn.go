@@ -28,7 +28,7 @@ func (d *decision) warnings(r *report.Comparison) []string {
 		warn("%d of %d exchanges could not be compared, %s most of all: nothing is known of them", n, a.Offered, most(a.NotComparable))
 	}
 	if n := r.Unsettled; n > 0 {
-		warn("%d fields have a value of their own on each side that may name the instance, or be different: a baseline on another "+
+		warn("fields whose values may name the instance, or be different: %d; a baseline on another "+
 			"instance would tell, or compare.ignore says that it does not matter; until then the verdict cannot be equivalent", n)
 	}
 	o := c.Over
