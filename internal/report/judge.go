@@ -228,6 +228,17 @@ func (c *Comparison) parts() (differences, names []int) {
 	return differences, names
 }
 
+// Shares of alpha, the rate of wrong answers "different". There are three ways
+// to come to one: a single field, the share of answers that differ (only where a
+// share was asked for), and latency, over all or of an endpoint. The judge itself
+// has 0.8 for fields and 0.2 for latency. "Equivalent" is another claim, with an
+// alpha of its own.
+const (
+	shareFields  = 0.4
+	shareAnswers = 0.4
+	shareLatency = 0.1 // over all; and again so much of endpoints
+)
+
 // question is a comparison with the limits that hold for it.
 type question struct {
 	c        Comparison
@@ -266,10 +277,9 @@ func (q *question) upper() float64 {
 	return q.c.Counts.upper(q.alpha)
 }
 
-// lower bounds it from below; half of alpha is for differences of single
-// fields. Where there is no baseline it is not known whether the candidate or noise
+// lower bounds it from below. Where there is no baseline it is not known whether the candidate or noise
 // makes answers differ.
-func (q *question) lower() float64 { return q.c.Counts.Paired.Lower(q.alpha / 2) }
+func (q *question) lower() float64 { return q.c.Counts.Paired.Lower(q.alpha * shareAnswers) }
 
 // differences returns the proven ones that affect more answers than allowed,
 // and those of which that is not known yet. An instance's identity is neither.
@@ -309,7 +319,7 @@ func (q *question) proven() []Difference {
 		for i, d := range fields {
 			hypotheses[i] = evidence.Hypothesis{Order: d.Order, LogE: d.LogE}
 		}
-		keep = evidence.Proven(q.alpha/2, hypotheses)
+		keep = evidence.Proven(q.alpha*shareFields, hypotheses)
 	}
 	var proven []Difference
 	for i, d := range fields {
@@ -322,13 +332,14 @@ func (q *question) proven() []Difference {
 
 // bounds are of the share of the endpoint's answers that differ more than the
 // baseline's: from below by the exchanges that had one, from above by the whole
-// rate. Confirmations tell which share of the mismatches is stable.
+// rate. Confirmations tell which share of the mismatches is stable, at least.
 func (q *question) bounds(d Difference) (low, high float64) {
-	alpha := q.alpha / 2 * evidence.Weight(max(d.Order, 1))
+	alpha := q.alpha * shareFields * evidence.Weight(max(d.Order, 1))
 	low = evidence.Excess{Exchanges: d.paired(), Candidate: d.OnlyCandidate, Baseline: d.OnlyBaseline}.Lower(alpha)
 	plain := evidence.Rate{Exchanges: d.Exchanges, Different: d.Candidate}
 	if n := d.Confirmed.Asked; n > 0 {
-		low = max(low, plain.Lower(alpha)*float64(d.Confirmed.Stable)/float64(n))
+		stable := evidence.Rate{Exchanges: n, Different: d.Confirmed.Stable}
+		low = max(low, plain.Lower(alpha/2)*stable.Lower(alpha/2))
 	}
 	return low, plain.Upper(q.alpha)
 }

@@ -36,14 +36,14 @@ func (q *question) timing() timing {
 		}
 		return timing{state: LatencyUndecided, stuck: true, why: "latency can only be judged against a baseline that is sent its copies together with the candidate; add one to the policy, or do not limit latency"}
 	}
-	all := q.part(q.c.Latency, q.alpha/2)
+	all := q.part(q.c.Latency, q.alpha*shareLatency, true)
 	if all == LatencySlower {
 		return timing{state: all, why: q.slower("the candidate", q.c.Latency)}
 	}
 	n := float64(len(q.c.Endpoints))
 	for _, e := range q.c.Endpoints {
-		// The shares of the i-th endpoint sum up to half of alpha: when it is there, n is i at least.
-		if q.part(e.Latency, q.alpha/2/(n*(n+1))) == LatencySlower {
+		// The shares of all endpoints sum up to that: when the i-th is there, n is i at least.
+		if q.part(e.Latency, q.alpha*shareLatency/(n*(n+1)), false) == LatencySlower {
 			return timing{state: LatencySlower, why: q.slower(endpointName(e.Method, e.Path), e.Latency)}
 		}
 	}
@@ -55,7 +55,11 @@ func (q *question) timing() timing {
 
 // part judges one latency. Who is slower than a limit is slower than a lower
 // one; who keeps it keeps a higher one.
-func (q *question) part(l Latency, alpha float64) LatencyState {
+//
+// Bounds of medians have the share of alpha of a whole comparison each, so those of
+// endpoints, of which there are many, prove nothing. Where the judge was as
+// sure as is asked for, its verdict is the one on its own limit.
+func (q *question) part(l Latency, alpha float64, overall bool) LatencyState {
 	limit := l.Limit
 	if limit == 0 {
 		limit = q.c.MaxLatencyRatio
@@ -63,9 +67,9 @@ func (q *question) part(l Latency, alpha float64) LatencyState {
 	fails, keeps := limit > 0 && limit >= q.ratio, limit > 0 && limit <= q.ratio
 	reached := func(logE float64) bool { return logE >= -math.Log(alpha) }
 	median, known := quantile(l, 0.5)
-	known = known && q.strict
+	known = known && q.strict && overall
 	switch {
-	case fails && (q.strict && l.Verdict == LatencySlower || l.Limit > 0 && reached(l.Limited.LogESlower())):
+	case fails && (q.strict && l.Verdict == LatencySlower || !q.strict && l.Limit > 0 && reached(l.Limited.LogESlower())):
 		return LatencySlower
 	case !fails && known && median.Ratio.Low > q.ratio:
 		return LatencySlower

@@ -181,3 +181,18 @@ func TestLimitsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// Many endpoints whose medians are a little slower by chance prove nothing: the
+// bounds of each have the share of alpha of a whole comparison.
+func TestMediansOfEndpoints(t *testing.T) {
+	c := equivalent().Comparisons[0]
+	slow := c.Endpoints[1]
+	slow.Latency = report.Latency{
+		Against: report.AgainstBaseline, Verdict: report.LatencyUndecided,
+		Quantiles: []report.Quantile{{Q: 0.5, Ratio: report.Interval{Low: 1.3, Estimate: 1.5, High: 1.9}}},
+	}
+	c.Endpoints = append(c.Endpoints, slow)
+	if d := report.Judge(c, report.Limits{MaxLatencyRatio: 1.2}); d.Fail {
+		t.Error(d.Sentence())
+	}
+}

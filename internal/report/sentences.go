@@ -117,6 +117,9 @@ func (l Latency) Sentence() string {
 		s = "the candidate takes no longer than allowed"
 	default:
 		s = "not decided yet"
+		if l.Against == AgainstPrimary {
+			s = "no verdict"
+		}
 	}
 	if l.Limit > 0 {
 		s += fmt.Sprintf(" (limit %s times)", ratioText(l.Limit))
@@ -133,6 +136,9 @@ func (l Latency) Sentence() string {
 // Short is the verdict with the ratio of medians.
 func (l Latency) Short() string {
 	s := name(string(l.Verdict))
+	if l.Verdict == LatencyUndecided && l.Against == AgainstPrimary {
+		s = "" // there never is one
+	}
 	if m := medianRatio(l); m > 0 {
 		s = strings.TrimSpace(s + " " + significant(m) + "x")
 	}

@@ -65,7 +65,7 @@ func (c Comparison) Headline() string {
 func (q *question) whyDifferent(proven []Difference) string {
 	s := fmt.Sprintf("%s (proven, false-alarm rate %s)", proven[0].Sentence(), strconv.FormatFloat(q.alpha, 'g', 2, 64))
 	if n := len(proven) - 1; n > 0 {
-		s += fmt.Sprintf("; and %s more", plural(uint64(n), "difference"))
+		s += "; and " + plural(uint64(n), "more difference")
 	}
 	return s
 }
