@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sundog-mesh/sundog/internal/report"
 )
@@ -68,6 +70,13 @@ func (s *Server) verdict(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	known := []string{"max-diff", "max-latency-ratio", "confidence", "gate", "route"}
+	for name := range q {
+		if !slices.Contains(known, name) { // a limit that is misspelt would be none
+			badRequest(w, fmt.Sprintf("%q is not known: use %s", name, strings.Join(known, ", ")))
+			return
+		}
+	}
 	limits, err := limitsOf(q)
 	if err != nil {
 		badRequest(w, err.Error())
@@ -127,14 +136,19 @@ func limitsOf(q url.Values) (report.Limits, error) {
 		}
 		l.MaxDiff = &share
 	}
-	for name, to := range map[string]*float64{"max-latency-ratio": &l.MaxLatencyRatio, "confidence": &l.Confidence} {
-		if s := q.Get(name); s != "" {
-			v, err := strconv.ParseFloat(s, 64)
-			if err != nil || v == 0 {
-				return l, fmt.Errorf("%s: %q is no number that can be used", name, s)
-			}
-			*to = v
+	if s := q.Get("max-latency-ratio"); s != "" {
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil || v == 0 {
+			return l, fmt.Errorf("max-latency-ratio: %q is no ratio: write 1.05 for 5 %% more time, or inf for any", s)
 		}
+		l.MaxLatencyRatio = v
+	}
+	if s := q.Get("confidence"); s != "" {
+		v, err := report.ParseShare(s)
+		if err != nil || v == 0 {
+			return l, fmt.Errorf("confidence %s is out of range: write one from 0.5 up to 1, like 0.99", s)
+		}
+		l.Confidence = v
 	}
 	return l, l.Check()
 }

@@ -94,9 +94,11 @@ func TestReportRefusals(t *testing.T) {
 		{on, "POST", "/report", 405, "Method POST not allowed"},
 		{on, "GET", "/verdict?max-diff=0.1%", 400, "the query cannot be read"},
 		{on, "GET", "/verdict?max-diff=lots", 400, `max-diff: "lots" is no share`},
-		{on, "GET", "/verdict?max-latency-ratio=fast", 400, `max-latency-ratio: "fast" is no number`},
+		{on, "GET", "/verdict?max-latency-ratio=fast", 400, `max-latency-ratio: "fast" is no ratio`},
 		{on, "GET", "/verdict?max-latency-ratio=-1", 400, "max-latency-ratio -1 is no ratio"},
 		{on, "GET", "/verdict?confidence=2", 400, "confidence 2 is out of range"},
+		{on, "GET", "/verdict?confidence=40%25", 400, "confidence 0.4 is out of range"},
+		{on, "GET", "/verdict?maxdiff=0.001", 400, `"maxdiff" is not known: use max-diff, `},
 		{on, "GET", "/verdict?gate=open", 400, `gate "open" is not known`},
 	} {
 		if rec := do(tt.s, tt.method, tt.target); rec.Code != tt.code || !strings.HasPrefix(rec.Body.String(), tt.body) {

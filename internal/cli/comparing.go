@@ -73,6 +73,9 @@ func (c *comparing) load() error {
 	}
 	f, err := os.Open(c.state)
 	if errors.Is(err, os.ErrNotExist) {
+		if err := c.save(); err != nil { // better now than when there is much to lose
+			return withHint(fmt.Errorf("--compare-state: %s cannot be written: %w", c.state, err), "name a file in a directory that is there and that sundog may write to")
+		}
 		return nil
 	}
 	if err != nil {
@@ -80,10 +83,7 @@ func (c *comparing) load() error {
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	if err := c.judge.Load(f); err != nil {
-		return &hinted{
-			err:  fmt.Errorf("--compare-state: %s cannot be read: %w", c.state, err),
-			hint: "remove the file to begin anew, or name another one",
-		}
+		return withHint(fmt.Errorf("--compare-state: %s cannot be read: %w", c.state, err), "remove the file to begin anew, or name another one")
 	}
 	return nil
 }

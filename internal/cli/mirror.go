@@ -6,11 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sundog-mesh/sundog/internal/compare"
 )
 
 // mirrorFlags are the flags that take the place of a configuration.
@@ -173,12 +176,20 @@ func (f *mirrorFlags) check() error {
 		return usageError(fmt.Errorf("--again %v is not between 0 and 100", f.again), "5 asks the primary again for one in twenty")
 	case f.again > 0 && !(f.againRate > 0):
 		return usageError(fmt.Errorf("--again-rate %v is not positive", f.againRate), "--again 0 never asks the primary again")
-	case !f.compare && (f.baseline != "" || f.again > 0):
-		return usageError(errors.New("--baseline and --again are of use with --compare only"), "add --compare, or leave them out")
+	case !f.compare && (f.baseline != "" || f.again > 0 || len(f.ignore) > 0):
+		return usageError(errors.New("--baseline, --again and --ignore are of use with --compare only"), "add --compare, or leave them out")
+	case slices.Contains(f.shadows, f.baseline):
+		return usageError(fmt.Errorf("--baseline %s is a --shadow, too", f.baseline), "the baseline has the primary's own version, else nothing that the shadow changes would count")
 	case f.baseline != "" && f.again > 0:
 		return usageError(errors.New("there are both --baseline and --again"), "a baseline makes asking the primary again needless: leave one of them out")
 	case !(f.percent >= 0 && f.percent <= 100):
 		return usageError(fmt.Errorf("--percent %v is not between 0 and 100", f.percent), "100 copies every request, 0.5 one in two hundred")
+	}
+	for _, field := range f.ignore {
+		if _, err := compare.New(compare.Options{Ignore: []string{field}}); err != nil {
+			_, why, _ := strings.Cut(err.Error(), strconv.Quote(field)+": ")
+			return usageError(fmt.Errorf("--ignore %q: %s", field, why), "write it as a report does, like header.etag or body.items[].updated")
+		}
 	}
 	return nil
 }

@@ -28,6 +28,28 @@ type exitCode int
 
 func (c exitCode) Error() string { return "exit code " + strconv.Itoa(int(c)) }
 
+// confidenceValue is a flag for a confidence: 99%, 0.99. 0: none was given.
+type confidenceValue float64
+
+func (v *confidenceValue) Set(s string) error {
+	share, err := report.ParseShare(s)
+	if err != nil || share == 0 {
+		return fmt.Errorf("confidence %s is out of range: write one from 0.5 up to 1, like 0.99", s)
+	}
+	*v = confidenceValue(share)
+	return nil
+}
+
+func (v *confidenceValue) String() string {
+	if *v == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(float64(*v), 'g', -1, 64)
+}
+
+// Type is the value's name in the help text.
+func (v *confidenceValue) Type() string { return "share" }
+
 // shareValue is a flag for a share: 0.1%, 0.001.
 type shareValue struct{ share *float64 }
 
@@ -54,7 +76,7 @@ type verdictFlags struct {
 	from        reportFlags
 	maxDiff     shareValue
 	ratio       float64
-	confidence  float64
+	confidence  confidenceValue
 	wait, every time.Duration
 	format      string
 }
@@ -107,7 +129,7 @@ has, all is decided anew from the counts.`,
 	fs := cmd.Flags()
 	fs.Var(&f.maxDiff, "max-diff", "share of the answers that may differ more than the baseline's, like 0.1% or 0.001")
 	fs.Float64Var(&f.ratio, "max-latency-ratio", 0, "how many times as long as the baseline it may take, like 1.05; inf: any (default: as the policy says)")
-	fs.Float64Var(&f.confidence, "confidence", 0, "how sure it has to be, like 0.99 (default: as sure as the policy says)")
+	fs.Var(&f.confidence, "confidence", "how sure it has to be, like 0.99 or 99% (default: as sure as the policy says)")
 	fs.DurationVar(&f.wait, "wait", 0, "how long to wait while it is undecided")
 	fs.DurationVar(&f.every, "every", 2*time.Second, "how often to ask while waiting")
 	fs.StringVar(&f.format, "format", "text", "text or json")
@@ -127,7 +149,7 @@ func noVerdict(err error) error {
 }
 
 func (f *verdictFlags) check() (report.Limits, error) {
-	limits := report.Limits{MaxDiff: f.maxDiff.share, MaxLatencyRatio: f.ratio, Confidence: f.confidence}
+	limits := report.Limits{MaxDiff: f.maxDiff.share, MaxLatencyRatio: f.ratio, Confidence: float64(f.confidence)}
 	err := limits.Check()
 	switch {
 	case err != nil:
