@@ -138,6 +138,7 @@ func (t *translator) policyFor(o *routeObject, section string, root *routeObject
 type policyUse struct {
 	mirrored bool // one of the routes has a mirror
 	compared bool // one of the routes has a mirror besides the baseline
+	primary  bool // the baseline answers clients, too
 }
 
 // checkPolicies warns of policies that have nothing to act on, and looks up
@@ -158,6 +159,11 @@ func (t *translator) checkPolicies() {
 				uses[a] = &policyUse{}
 			}
 			baseline := t.baseline(a.object)
+			if baseline != nil && slices.ContainsFunc(rule.http.GetRoute(), func(d *istio.HTTPRouteDestination) bool {
+				return t.destinationCluster(d.GetDestination(), rule.object.Namespace, 0) == t.destinationCluster(baseline, a.object.Namespace, 0)
+			}) {
+				uses[a].primary = true
+			}
 			for _, m := range t.mirrorsOf(rule.http) {
 				uses[a].mirrored = true
 				uses[a].compared = uses[a].compared || baseline == nil ||
@@ -174,6 +180,12 @@ func (t *translator) checkPolicies() {
 			t.report(a.object.Problem(config.Warning, a.field, "no route here has a mirror: the policy has no effect there", mirrorHint(a)))
 		case comparing(a.object) && !u.compared:
 			t.report(a.object.Problem(config.Warning, a.field, "the only mirror of the route is the baseline: there is nothing to compare", "add a mirror to the version that is tried"))
+		}
+	}
+	for a, u := range uses {
+		if u.primary && u.compared {
+			t.report(a.object.Problem(config.Warning, "spec.compare.baseline", "it is the destination of the route itself, so its copies may reach the instance that answered: the name of an instance then looks like a difference",
+				"name a subset or a service of its own, or use again"))
 		}
 	}
 	for o, p := range ports {
