@@ -101,7 +101,7 @@ func (s *source) load() loaded {
 		Gateway: s.flags.gateway, Locality: s.flags.locality, Publish: s.flags.publish, Outbound: s.flags.outbound,
 		ShadowHostSuffix: s.flags.shadowHostSuffix, AccessLog: s.flags.accessLog,
 	})
-	problems = append(problems, more...)
+	problems = once(append(append(problems, more...), policyFiles(set)...))
 	if err := telemetry.Check(snapshot); err != nil {
 		problems = append(problems, config.Problem{
 			Severity: config.Error, Position: config.Position{File: s.flags.meshConfig}, Object: "MeshConfig", Field: "accessLogFormat",
