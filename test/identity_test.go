@@ -28,8 +28,10 @@ func TestNamesOfInstances(t *testing.T) {
 		{"ignored", []string{"--again", "100", "--again-rate", "1000", "--ignore", "body.host"}, true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := sundog(t, append([]string{"mirror", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--compare",
-				"--primary", primary, "--shadow", shadow}, tt.flags...)...)
+			p := sundog(t, append([]string{
+				"mirror", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--compare",
+				"--primary", primary, "--shadow", shadow,
+			}, tt.flags...)...)
 			url := "http://" + p.listener("127.0.0.1_0") + "/items"
 			var c report.Comparison
 			eventually(t, "40 compared exchanges", func() bool {

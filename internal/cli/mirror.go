@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sundog-mesh/sundog/internal/compare"
 )
@@ -82,22 +83,25 @@ gets copies, too, or else by asking the primary again (--again).`,
 			return srv.run(cmd.Context(), func() error { return srv.apply(snapshot) }, nil)
 		},
 	}
-	fs := cmd.Flags()
-	fs.SortFlags = false
-	fs.StringVar(&flags.listen, "listen", "", "`ADDRESS` to serve on, [HOST]:PORT")
-	fs.StringVar(&flags.primary, "primary", "", "`URL` of the service that answers, http://HOST[:PORT], or with https, h2c or h2")
-	fs.StringArrayVar(&flags.shadows, "shadow", nil, "`URL` of a service that gets copies; repeatable")
-	fs.Float64Var(&flags.percent, "percent", 100, "share of the requests to copy, 0 to 100")
-	fs.StringVar(&flags.accessLog, "access-log", "", "`FILE` for the access log, in Envoy's format, - for stdout")
-	fs.BoolVar(&flags.shadowHostSuffix, "shadow-host-suffix", true, "append -shadow to the Host of shadows; with --compare not, unless asked for")
-	fs.StringVar(&flags.caFile, "ca-file", "", "PEM `FILE` of the authorities that vouch for https and h2 services (default: the system's)")
-	fs.BoolVar(&flags.compare, "compare", false, "compare the answers of shadows with the primary's")
-	fs.StringVar(&flags.baseline, "baseline", "", "`URL` of a service of the primary's version, which gets copies to measure noise")
-	fs.Float64Var(&flags.again, "again", 0, "`PERCENT` of the copied GETs and HEADs that the primary is asked again, to measure noise")
-	fs.Float64Var(&flags.againRate, "again-rate", 10, "how often in a second the primary is asked again at most")
-	fs.StringArrayVar(&flags.ignore, "ignore", nil, "`FIELD` that is not compared, as a report writes it, like header.etag or body.items[].updated; repeatable")
-	serve.add(fs)
+	flags.add(cmd.Flags())
+	serve.add(cmd.Flags())
 	return cmd
+}
+
+func (f *mirrorFlags) add(fs *pflag.FlagSet) {
+	fs.SortFlags = false
+	fs.StringVar(&f.listen, "listen", "", "`ADDRESS` to serve on, [HOST]:PORT")
+	fs.StringVar(&f.primary, "primary", "", "`URL` of the service that answers, http://HOST[:PORT], or with https, h2c or h2")
+	fs.StringArrayVar(&f.shadows, "shadow", nil, "`URL` of a service that gets copies; repeatable")
+	fs.Float64Var(&f.percent, "percent", 100, "share of the requests to copy, 0 to 100")
+	fs.StringVar(&f.accessLog, "access-log", "", "`FILE` for the access log, in Envoy's format, - for stdout")
+	fs.BoolVar(&f.shadowHostSuffix, "shadow-host-suffix", true, "append -shadow to the Host of shadows; with --compare not, unless asked for")
+	fs.StringVar(&f.caFile, "ca-file", "", "PEM `FILE` of the authorities that vouch for https and h2 services (default: the system's)")
+	fs.BoolVar(&f.compare, "compare", false, "compare the answers of shadows with the primary's")
+	fs.StringVar(&f.baseline, "baseline", "", "`URL` of a service of the primary's version, which gets copies to measure noise")
+	fs.Float64Var(&f.again, "again", 0, "`PERCENT` of the copied GETs and HEADs that the primary is asked again, to measure noise")
+	fs.Float64Var(&f.againRate, "again-rate", 10, "how often in a second the primary is asked again at most")
+	fs.StringArrayVar(&f.ignore, "ignore", nil, "`FIELD` that is not compared, as a report writes it, like header.etag or body.items[].updated; repeatable")
 }
 
 // target is a service by its URL.
