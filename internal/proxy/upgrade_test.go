@@ -101,7 +101,7 @@ func TestServerEndsTunnelFirst(t *testing.T) {
 }
 
 func TestTunnelPassesResets(t *testing.T) {
-	over := make(chan error, 1)
+	heard, over := make(chan struct{}), make(chan error, 1)
 	primary := peer(t, func(w *wire) {
 		w.request()
 		w.send(switching)
@@ -109,6 +109,7 @@ func TestTunnelPassesResets(t *testing.T) {
 			w.reset()
 			return
 		}
+		close(heard) // a reset at once could overtake the byte
 		_, err := w.rest()
 		over <- err
 	})
@@ -124,6 +125,7 @@ func TestTunnelPassesResets(t *testing.T) {
 	c.send(upgradeRequest)
 	c.response("GET")
 	c.send("x")
+	<-heard
 	c.reset()
 	if err := <-over; !isReset(err) {
 		t.Errorf("primary: %v, want a reset", err)
