@@ -284,8 +284,9 @@ func TestComparedExchanges(t *testing.T) {
 func TestConfirmationsLeaveSamples(t *testing.T) {
 	s := newScene(backend(t, func(http.ResponseWriter, *http.Request) {}), backend(t, func(http.ResponseWriter, *http.Request) {})).
 		under(t, policy.Policy{Compare: policy.Compare{Enabled: true, MaxBody: 40, Baseline: policy.Baseline{Again: 1, AgainRate: 0.01}}})
-	p, addr := serve(t, s, proxy.Options{Concurrency: 1, Sink: &watcher{}})
-	key := p.Compared()[0].RouteKey
+	var compared []proxy.Compared
+	p, addr := serve(t, s, proxy.Options{Concurrency: 1, Sink: &watcher{}, Comparing: func(all []proxy.Compared) { compared = all }})
+	key := compared[0].RouteKey
 	if !p.MayAsk(key, 2) || p.MayAsk(key, 2) {
 		t.Fatal("the allowance of confirmations is not that of one")
 	}
