@@ -295,9 +295,9 @@ func TestFleet(t *testing.T) {
 // TestLoadRefuses what it does not know.
 func TestLoadRefuses(t *testing.T) {
 	for _, state := range []string{
-		``, `{`, `{"version":2}`, `{"version":1,"comparisons":[{}]}`,
-		`{"version":1,"comparisons":[{"key":{"candidate":"x"},"settings":{"alpha":7}}]}`,
-		`{"version":1,"comparisons":[{"key":{"candidate":"x"},"settings":{"alpha":0.1,"epsilon":0.1},"endpoints":[{"again":1}]}]}`,
+		``, `{`, `{"version":3}`, `{"version":2,"comparisons":[{}]}`,
+		`{"version":2,"comparisons":[{"key":{"candidate":"x"},"settings":{"alpha":7}}]}`,
+		`{"version":2,"comparisons":[{"key":{"candidate":"x"},"settings":{"alpha":0.1,"epsilon":0.1},"endpoints":[{"again":1}]}]}`,
 	} {
 		j := judge.New(judge.Options{})
 		if err := j.Load(bytes.NewReader([]byte(state))); err == nil || len(j.Report().Comparisons) != 0 {
@@ -305,7 +305,7 @@ func TestLoadRefuses(t *testing.T) {
 		}
 	}
 	j := judge.New(judge.Options{})
-	sparse := `{"version":1,"comparisons":[{"key":{"candidate":"x"},"settings":{"alpha":0.1,"epsilon":0.1},"endpoints":[{"fields":{"a":null,"b":{}}}]}]}`
+	sparse := `{"version":2,"comparisons":[{"key":{"candidate":"x"},"settings":{"alpha":0.1,"epsilon":0.1},"endpoints":[{"fields":{"a":null,"b":{}}}]}]}`
 	if err := j.Load(bytes.NewReader([]byte(sparse))); err != nil || len(j.Report().Comparisons) != 1 {
 		t.Errorf("%v", err)
 	}
@@ -314,8 +314,8 @@ func TestLoadRefuses(t *testing.T) {
 // FuzzLoad: whatever a state holds, it is refused, or it can be reported, saved
 // and read again.
 func FuzzLoad(f *testing.F) {
-	f.Add([]byte(`{"version":1,"comparisons":[]}`))
-	f.Add([]byte(`{"version":1,"comparisons":[{"key":{"route":"r","candidate":"c"},"settings":{"alpha":0.05,"epsilon":0.01},"since":"2026-01-01T00:00:00Z",
+	f.Add([]byte(`{"version":2,"comparisons":[]}`))
+	f.Add([]byte(`{"version":2,"comparisons":[{"key":{"route":"r","candidate":"c"},"settings":{"alpha":0.05,"epsilon":0.01},"since":"2026-01-01T00:00:00Z",
 "account":{"compared":3},"endpoints":[{"method":"GET","path":"/","exchanges":3,"mirrored":2,"again":1,"sets":{"paired":{"body.a\u001f0\u001e\u001d":2}},
 "fields":{"body.a":{"aspects":[{"place":1,"case":{"coin":{"candidate":2}},"candidate":2,"detail":{"transitions":[{"from":"1","to":"2","count":2}],"minutes":[{"at":1,"n":2}],"features":{"x":1}}},null],"learnt":{"pairs":[1,2,3]}}},
 "statuses":{"200":3},"latency":{"place":1,"plain":{"slower":3},"candidate":{"layout":1,"buckets":[[3,3]]}},"features":{"x":2},"minutes":[{"at":1,"n":3}]}]}]}`))

@@ -50,8 +50,10 @@
 //
 // All tables are counts. Save writes them, Load adds them to others: a process
 // goes on after a restart, and the judgement on a fleet is that of a judge that
-// has loaded the states of all. Descriptions (examples, transitions, series,
-// predictors) are bounded, and merge as far as there is room.
+// has loaded the states of all. A state of another version is refused: one that
+// lacks a count would turn what it decides into something else. Descriptions
+// (examples, transitions, series, predictors) are bounded, and merge as far as
+// there is room.
 //
 // # Threads
 //

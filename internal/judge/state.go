@@ -10,8 +10,10 @@ import (
 	"github.com/sundog-mesh/sundog/internal/endpoint"
 )
 
-// stateVersion is of the form of a saved state. Another version is not read.
-const stateVersion = 1
+// stateVersion is of the form of a saved state. Another version is not read:
+// version 1 did not say with which statuses a field differed, nor whether its values
+// look like names, and without both a name would turn into a difference.
+const stateVersion = 2
 
 // state is what is saved.
 type state struct {
