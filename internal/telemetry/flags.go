@@ -37,8 +37,6 @@ func longFlag(f traffic.Flags) string {
 		return "UpstreamProtocolError"
 	case traffic.FlagOverload:
 		return "OverloadManagerTerminated"
-	case traffic.FlagDurationTimeout:
-		return "DurationTimeout"
 	case traffic.FlagUpstreamOverflow:
 		return "UpstreamOverflow"
 	}

@@ -173,12 +173,11 @@ const (
 	FlagNoCluster                             // NC
 	FlagUpstreamProtocol                      // UPE: the response broke HTTP
 	FlagOverload                              // OM
-	FlagDurationTimeout                       // DT
 	FlagUpstreamOverflow                      // UO: a circuit breaker is open
 )
 
 var flagNames = []string{
-	"UH", "UF", "UC", "UT", "UR", "LR", "NR", "URX", "DI", "FI", "DC", "DPE", "SI", "NC", "UPE", "OM", "DT", "UO",
+	"UH", "UF", "UC", "UT", "UR", "LR", "NR", "URX", "DI", "FI", "DC", "DPE", "SI", "NC", "UPE", "OM", "UO",
 }
 
 // Append appends the flags as Envoy's %RESPONSE_FLAGS% has them, "UF,URX", or
