@@ -1,6 +1,8 @@
 package route
 
 import (
+	"hash/maphash"
+
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
 
@@ -44,4 +46,48 @@ func (t *Table) scanHosts(host string, domains [][]string) *VirtualHost {
 		}
 	}
 	return best
+}
+
+// Work counts what Match looks at for a request: slots of hash tables, nodes
+// on the longest way through a trie, and routes that are tried.
+func (t *Table) Work(h *traffic.Head, random uint64) int {
+	n := t.exact.probes(appendLower(nil, h.Authority())) + t.suffixes.depth(0) + t.prefixes.depth(0)
+	v, path := t.host(h.Authority()), t.matchPath(h)
+	if len(v.routes) <= fewRoutes {
+		return n + len(v.routes)
+	}
+	n += v.index.exact.probes(path) + v.index.prefixes.depth(0)
+	c := v.index.lookup(path, appendLower(nil, path))
+	for i := c.next(-1); i >= 0; i = c.next(i) {
+		n++
+		if v.routes[i].match.fits(h, path, random, &t.joined) {
+			break
+		}
+	}
+	return n
+}
+
+// probes is how many slots get looks at.
+func (x *hashIndex) probes(key []byte) int {
+	if x.slots == nil {
+		return 0
+	}
+	h := maphash.Bytes(x.seed, key)
+	mask := uint64(len(x.slots) - 1)
+	n := 1
+	for i := h & mask; x.slots[i].values != nil && x.slots[i].key != string(key); i = (i + 1) & mask {
+		n++
+	}
+	return n
+}
+
+func (t *trie) depth(node uint32) int {
+	if len(t.nodes) == 0 {
+		return 0
+	}
+	deepest, n := 0, t.nodes[node]
+	for i := range n.children {
+		deepest = max(deepest, t.depth(n.child+i))
+	}
+	return 1 + deepest
 }
