@@ -16,6 +16,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/compare"
 	"github.com/sundog-mesh/sundog/internal/endpoint"
 	"github.com/sundog-mesh/sundog/internal/judge"
+	"github.com/sundog-mesh/sundog/internal/policy"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 	"github.com/sundog-mesh/sundog/internal/reflection"
 	"github.com/sundog-mesh/sundog/internal/report"
@@ -33,10 +34,12 @@ type comparing struct {
 	reporting sync.Mutex // guards reported
 	reported  report.Report
 
-	mu      sync.Mutex // guards what follows
-	routes  []proxy.Compared
-	asked   map[string]compare.TypeResolver // by primary's cluster: what its reflection says; nil: nothing yet
-	unasked chan struct{}                   // there are clusters to be asked
+	mu        sync.Mutex // guards what follows
+	routes    []proxy.Compared
+	asked     map[string]compare.TypeResolver // by primary's cluster: what its reflection says; nil: nothing yet
+	templates map[string][]string             // by OpenAPI document: what it held when it was last good
+	types     map[string]compare.TypeResolver // the same by file of descriptors
+	unasked   chan struct{}                   // there are clusters to be asked
 }
 
 // compareFlags are the flags of comparing.
@@ -143,19 +146,21 @@ func (c *comparing) follow(next []proxy.Compared) {
 	c.configure()
 }
 
-// configure has the judge compare the routes. What cannot be read is logged, and
-// done without: it only makes reports better. The caller holds mu.
+// configure has the judge compare the routes. Of a file that cannot be read the
+// last good content stays, and without one it is done without: it only makes
+// reports better. The caller holds mu.
 func (c *comparing) configure() {
 	var routes []judge.Route
+	templates, types := map[string][]string{}, map[string]compare.TypeResolver{}
 	for _, r := range c.routes {
 		one := judge.Route{Key: r.RouteKey, Primary: r.Primary, Candidates: r.Candidates, Policy: r.Policy, RedactKey: r.RedactKey}
 		said := r.Policy.Compare
 		var err error
-		if one.Templates, err = read(said.OpenAPI, endpoint.FromOpenAPI); err != nil {
-			c.logger.Error("no OpenAPI document; endpoints are learnt from the paths of requests", "policy", r.Policy.Name, "error", err)
+		if one.Templates, err = readOr(c.templates, templates, said.OpenAPI, endpoint.FromOpenAPI); err != nil {
+			c.unread(&r.Policy, "spec.compare.openAPIFile", said.OpenAPI, one.Templates != nil, "endpoints are learnt from the paths of requests", err)
 		}
-		if one.Types, err = read(said.Descriptors, compare.ParseDescriptors); err != nil {
-			c.logger.Error("no protobuf descriptors; messages are compared by field numbers", "policy", r.Policy.Name, "error", err)
+		if one.Types, err = readOr(c.types, types, said.Descriptors, compare.ParseDescriptors); err != nil {
+			c.unread(&r.Policy, "spec.compare.protobuf.descriptorFile", said.Descriptors, one.Types != nil, "messages are compared by field numbers", err)
 		}
 		if said.Reflection && one.Types == nil {
 			types, known := c.asked[r.Primary]
@@ -165,6 +170,7 @@ func (c *comparing) configure() {
 		}
 		routes = append(routes, one)
 	}
+	c.templates, c.types = templates, types
 	select {
 	case c.unasked <- struct{}{}:
 	default:
@@ -239,6 +245,28 @@ func (c *comparing) typesOf(ctx context.Context, cluster string) (compare.TypeRe
 		return compare.NewTypes(files)
 	}
 	return nil, errors.New("the cluster has no endpoint")
+}
+
+// unread tells of a file that is gone or bad, and what is done instead.
+func (c *comparing) unread(p *policy.Policy, field, path string, kept bool, instead string, err error) {
+	if kept {
+		instead = "what it held before stays in use"
+	}
+	c.logger.Error("a file of a ShadowPolicy cannot be used; "+instead, "object", "ShadowPolicy "+p.Name, "field", field, "path", path, "error", err)
+}
+
+// readOr parses a file, or takes what it held when it was last good. next gets
+// what is in use.
+func readOr[T any](last, next map[string]T, name string, parse func([]byte) (T, error)) (T, error) {
+	out, err := read(name, parse)
+	old, kept := last[name]
+	if err != nil && kept {
+		out = old
+	}
+	if name != "" && (err == nil || kept) {
+		next[name] = out
+	}
+	return out, err
 }
 
 // read parses a file; without a name there is nothing to read.

@@ -88,6 +88,17 @@ type loaded struct {
 	problems []config.Problem
 	// credentials are the files of certificates and keys that it names.
 	credentials []string
+	named       []policyFile // by its ShadowPolicies
+	contents    string       // of the named files, by contentsOf
+}
+
+// watched are the files that it names.
+func (l *loaded) watched() []string {
+	all := l.credentials
+	for _, f := range l.named {
+		all = append(all, f.path)
+	}
+	return all
 }
 
 // load reads the files and translates them. The snapshot is not to be used if
@@ -101,7 +112,8 @@ func (s *source) load() loaded {
 		Gateway: s.flags.gateway, Locality: s.flags.locality, Publish: s.flags.publish, Outbound: s.flags.outbound,
 		ShadowHostSuffix: s.flags.shadowHostSuffix, AccessLog: s.flags.accessLog,
 	})
-	problems = once(append(append(problems, more...), policyFiles(set)...))
+	named := policyFiles(set)
+	problems = once(append(append(problems, more...), unreadable(named)...))
 	if err := telemetry.Check(snapshot); err != nil {
 		problems = append(problems, config.Problem{
 			Severity: config.Error, Position: config.Position{File: s.flags.meshConfig}, Object: "MeshConfig", Field: "accessLogFormat",
@@ -112,7 +124,7 @@ func (s *source) load() loaded {
 	if set.SystemRoots != "" {
 		credentials = append(credentials, set.SystemRoots)
 	}
-	return loaded{objects: countObjects(set), snapshot: snapshot, problems: problems, credentials: credentials}
+	return loaded{objects: countObjects(set), snapshot: snapshot, problems: problems, credentials: credentials, named: named, contents: contentsOf(named)}
 }
 
 func countObjects(s *config.Set) int {

@@ -70,6 +70,9 @@ func primaryAgain() *route.Mirror {
 // applyPolicy gives the mirrors what the ShadowPolicy says of them.
 func applyPolicy(all []*mirror.Policy, said *policy.Policy, redactKey []byte) ([]*mirror.Policy, error) {
 	redactor, err := redact.New(said.Request.Redact, redactKey)
+	if file := said.Request.Redact.KeyFile; err != nil && file != "" && len(redactKey) < redact.MinKey {
+		return nil, fmt.Errorf("request.redact.keyFile: %s: %w", file, err)
+	}
 	if err != nil {
 		return nil, err
 	}
