@@ -178,7 +178,7 @@ func (w *worker) mark(found []hypothesis, worth *bool, c *comparison, ep *table,
 		c.count(t, inC, inB, paired)
 		if inC {
 			t.seen(e.start)
-			w.describe(c, t, e, &m.candidate, noisy.has(a))
+			w.describe(c, t, e, m.candidate.shown(a), noisy.has(a))
 		}
 		if inC == inB {
 			continue
@@ -231,7 +231,7 @@ func (c *comparison) place(t *tally) {
 
 // describe adds an exchange to the description of a difference. What is known
 // to be noise is not described.
-func (w *worker) describe(c *comparison, t *tally, e *judged, f *finding, noisy bool) {
+func (w *worker) describe(c *comparison, t *tally, e *judged, s pairShown, noisy bool) {
 	switch {
 	case noisy && !t.suspicious():
 		if t.Detail != nil {
@@ -246,15 +246,15 @@ func (w *worker) describe(c *comparison, t *tally, e *judged, f *finding, noisy 
 		t.Detail = &detail{}
 		c.Details++
 	}
-	t.Detail.add(e, f)
+	t.Detail.add(e, s)
 }
 
 // example shows the exchange.
-func (e *judged) example(f *finding) *report.Example {
+func (e *judged) example(s pairShown) *report.Example {
 	id, _ := e.shown.Get("x-request-id")
 	return &report.Example{
 		ID: clean(string(id)), Time: e.start, Method: e.request.Method, URL: requestURL(e.shown),
-		At: f.at, From: valueText(&f.a), To: valueText(&f.b),
+		At: s.at, From: s.from, To: s.to,
 		Primary: shownAnswer(e.primary, e.item.same), Candidate: shownAnswer(e.answer, e.item.same),
 		Curl: curl(e.shown, e.body[:min(len(e.body), mostShown)], e.item.bodyCut || len(e.body) > mostShown),
 	}

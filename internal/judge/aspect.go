@@ -41,7 +41,8 @@ const ofValues aspects = 1<<Value | 1<<Format | 1<<Range | 1<<Repeat
 type finding struct {
 	aspects aspects
 	at      string
-	a, b    compare.Value // the primary's and the other's
+	a, b    compare.Value                   // the primary's and the other's
+	of      [numAspects]*compare.Difference // the first of each aspect, while the results last
 }
 
 // mark is what one exchange shows of one field.
@@ -70,10 +71,29 @@ func (f *finding) add(d *compare.Difference) {
 	if f.aspects == 0 || a == Value {
 		f.at, f.a, f.b = d.At, d.A, d.B
 	}
+	if f.of[a] == nil {
+		f.of[a] = d
+	}
 	f.aspects.add(a)
 	if d.Kind == compare.Changed && !compare.Compatible(compare.Classify(d.A), compare.Classify(d.B)) {
 		f.aspects.add(Format)
 	}
+}
+
+// pairShown is a difference as reports have it.
+type pairShown struct{ at, from, to string }
+
+// shown is the difference that an aspect is about. What lengths are is said:
+// a bare number would look like the value.
+func (f *finding) shown(a Aspect) pairShown {
+	d := f.of[a]
+	switch {
+	case d == nil:
+		return pairShown{f.at, valueText(&f.a), valueText(&f.b)}
+	case d.Kind == compare.Length:
+		return pairShown{d.At, "length " + valueText(&d.A), "length " + valueText(&d.B)}
+	}
+	return pairShown{d.At, valueText(&d.A), valueText(&d.B)}
 }
 
 // marks merges what both comparisons found, sorted by field. Differences that

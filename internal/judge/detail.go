@@ -56,8 +56,8 @@ func (d *detail) top() []report.Transition {
 }
 
 // add describes one exchange more.
-func (d *detail) add(it *judged, f *finding) {
-	d.transition(valueText(&f.a), valueText(&f.b), 1)
+func (d *detail) add(it *judged, s pairShown) {
+	d.transition(s.from, s.to, 1)
 	d.Minutes.add(it.start, 1)
 	if d.Features == nil {
 		d.Features = map[string]uint64{}
@@ -67,7 +67,7 @@ func (d *detail) add(it *judged, f *finding) {
 	}
 	if size := it.size(); d.Example == nil || size < d.Size {
 		d.Size = size
-		d.Example = it.example(f)
+		d.Example = it.example(s)
 	}
 }
 

@@ -158,6 +158,29 @@ func TestExampleIsTheSmallest(t *testing.T) {
 	})
 }
 
+// TestAspectsShowTheirOwn: where elements differ in more than one way, each
+// aspect has its own values, and a length is called one.
+func TestAspectsShowTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, judge.Options{}, mirrored())
+		s.primary = func(*rand.Rand, *request) reply { return reply{body: `{"items":["one","two"]}`} }
+		s.baseline = s.primary
+		s.shadow = func(*rand.Rand, *request) reply { return reply{body: `{"items":["red","two","blue"]}`} }
+		s.send(20, get("/items"))
+		c := s.report()
+		for _, want := range [][4]string{
+			{"body.items", "value", "length 2", "length 3"},
+			{"body.items[]", "value", "one", "red"},
+			{"body.items[]", "presence", "(absent)", "blue"},
+		} {
+			d := find(t, c, want[0], want[1])
+			if len(d.Transitions) != 1 || d.Transitions[0].From != want[2] || d.Transitions[0].To != want[3] || d.Example.From != want[2] || d.Example.To != want[3] {
+				t.Errorf("want %q: %+v, %+v", want, d.Transitions, d.Example)
+			}
+		}
+	})
+}
+
 // TestNoSecretLeaves: neither the report nor the state nor the counters hold
 // what the policy wants redacted, wherever an answer repeats it.
 func TestNoSecretLeaves(t *testing.T) {
