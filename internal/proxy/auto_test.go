@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sundog-mesh/sundog/internal/certtest"
+	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 )
 
@@ -83,7 +84,7 @@ func TestAutoProtocol(t *testing.T) {
 			for _, c := range s.clusters {
 				automatic(t, c, ca, func(ctx *tlsv3.UpstreamTlsContext) { ctx.CommonTlsContext.AlpnProtocols = tt.offer })
 			}
-			p, addr := serve(t, s, proxy.Options{Concurrency: 1})
+			p, addr := serve(t, s, proxy.Options{Concurrency: 1, Shadow: mirror.Limits{Buffer: 32 << 20}})
 			c := client(t)
 			ask := func(body string) {
 				resp, err := c.Post("http://"+addr+"/x", "", strings.NewReader(body))
@@ -112,7 +113,7 @@ func TestAutoProtocol(t *testing.T) {
 			if e.RqTotal != 53 || tt.proto == "HTTP/2.0" && e.CxTotal != 1 {
 				t.Errorf("%d requests over %d connections", e.RqTotal, e.CxTotal)
 			}
-			eventually(t, "the copies", func() bool { return outcome(p, 0, "completed") == 53 })
+			wantCompleted(t, p, 53)
 			wantQuiet(t, p)
 		})
 	}

@@ -80,7 +80,7 @@ func TestOneConnectionForAll(t *testing.T) {
 					})
 				}
 				all.Wait()
-				eventually(t, "every copy", func() bool { return outcome(p, 0, "completed") == 200 })
+				wantCompleted(t, p, 200)
 				if n := p.Status().Clusters[0].Endpoints[0].CxTotal; n != 1 && loop.Driver == "epoll" {
 					t.Errorf("%d connections", n)
 				}
@@ -217,7 +217,7 @@ func TestShadowsHaveNoBreakers(t *testing.T) {
 		})
 		p, addr := serve(t, s, proxy.Options{Concurrency: 1})
 		get(t, addr, 20)
-		eventually(t, "20 copies", func() bool { return outcome(p, 0, "completed") == 20 })
+		wantCompleted(t, p, 20)
 	}
 }
 

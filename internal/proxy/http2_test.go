@@ -148,7 +148,7 @@ func pairing(t *testing.T, down, up, shadow protocol) {
 			t.Errorf("expecting 100: %q, %q", body, one.seen()[fmt.Sprintf("/expect/%d", i)])
 		}
 	}
-	eventually(t, fmt.Sprintf("%d copies", n), func() bool { return outcome(p, 0, "completed") == n })
+	wantCompleted(t, p, n)
 	a, b := one.seen(), two.seen()
 	for path, note := range a {
 		if b[path] != note {

@@ -206,7 +206,7 @@ func TestUploadBeyondBuffer(t *testing.T) {
 	if resp, _ := c.response("POST"); resp.StatusCode != 200 {
 		t.Error(resp.Status)
 	}
-	eventually(t, "completed", func() bool { return outcome(p, 0, "completed") == 1 })
+	wantCompleted(t, p, 1)
 }
 
 // Rule 4: a process never mirrors its own shadows.
@@ -273,9 +273,9 @@ func TestBudgetOfRequests(t *testing.T) {
 		t.Errorf("recorded %+v", got)
 	}
 	close(may)
-	eventually(t, "the rest", func() bool { return outcome(p, 0, "completed") == 3 })
+	wantCompleted(t, p, 3)
 	get(t, addr, 1)
-	eventually(t, "room again", func() bool { return outcome(p, 0, "completed") == 4 })
+	wantCompleted(t, p, 4)
 	wantNoBudgetUsed(t, p)
 }
 

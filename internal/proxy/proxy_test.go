@@ -41,7 +41,7 @@ func TestForwardAndMirror(t *testing.T) {
 			t.Fatalf("got %q", body)
 		}
 	}
-	eventually(t, "100 copies", func() bool { return outcome(p, 0, "completed") == 100 })
+	wantCompleted(t, p, 100)
 	if shadowed.Load() != 100 {
 		t.Errorf("%d right copies", shadowed.Load())
 	}

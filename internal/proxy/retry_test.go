@@ -58,7 +58,7 @@ func TestConnectFailureGoesElsewhere(t *testing.T) {
 	if !attempts["3"] { // past both dead ones
 		t.Errorf("attempts seen: %v", attempts)
 	}
-	eventually(t, "one copy for each request, however often it was tried", func() bool { return outcome(p, 0, "completed") == n })
+	wantCompleted(t, p, n)
 	if shadowed.Load() != n {
 		t.Errorf("%d copies", shadowed.Load())
 	}

@@ -168,3 +168,14 @@ func eventually(t testing.TB, what string, ok func() bool) {
 func outcome(p *proxy.Proxy, mirror int, name string) uint64 {
 	return p.Status().Ledger.Routes[0].Mirrors[mirror].Outcomes[name]
 }
+
+// wantCompleted waits until n copies to the first mirror are completed.
+func wantCompleted(t testing.TB, p *proxy.Proxy, n uint64) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("want %d completed of %v", n, p.Status().Ledger.Routes[0].Mirrors[0].Outcomes)
+		}
+	}()
+	eventually(t, "copies completed", func() bool { return outcome(p, 0, "completed") == n })
+}

@@ -216,7 +216,7 @@ func TestPrimaryFailsShadowDoesNot(t *testing.T) {
 	if resp, _ := c.response("GET"); resp.StatusCode != 503 {
 		t.Error(resp.Status)
 	}
-	eventually(t, "the copy answered", func() bool { return outcome(p, 0, "completed") == 1 })
+	wantCompleted(t, p, 1)
 }
 
 // TestLoadWithBrokenShadows polls the ledger while requests are under way with

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sundog-mesh/sundog/internal/certtest"
 	"github.com/sundog-mesh/sundog/internal/envoy"
+	"github.com/sundog-mesh/sundog/internal/mirror"
 	"github.com/sundog-mesh/sundog/internal/proxy"
 	"github.com/sundog-mesh/sundog/internal/traffic"
 )
@@ -130,7 +131,7 @@ func TestTLSBothSides(t *testing.T) {
 				ctx.CommonTlsContext.AlpnProtocols = []string{alpn}
 			})
 		}
-		p, addr := run(t, s.secure(t, terminating(ca.Issue("127.0.0.1"))), proxy.Options{Concurrency: 1})
+		p, addr := run(t, s.secure(t, terminating(ca.Issue("127.0.0.1"))), proxy.Options{Concurrency: 1, Shadow: mirror.Limits{Buffer: 32 << 20}})
 		for i, tt := range []struct {
 			offer []protocol
 			proto string
@@ -149,7 +150,7 @@ func TestTLSBothSides(t *testing.T) {
 			if want := map[protocol]string{h1: "HTTP/1.1", h2c: "HTTP/2.0"}[up] + " https"; resp.Header.Get("X-Proto") != want {
 				t.Errorf("the primary saw %s, want %s", resp.Header.Get("X-Proto"), want)
 			}
-			eventually(t, "the copy", func() bool { return outcome(p, 0, "completed") == uint64(i+1) })
+			wantCompleted(t, p, uint64(i+1))
 		}
 		if a, b := *names[0].Load(), *names[1].Load(); a != "up.test" || b != "shadow.test" {
 			t.Errorf("server names %q and %q", a, b)
