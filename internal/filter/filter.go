@@ -83,7 +83,12 @@ func Compile(expression string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the expression cannot be evaluated: %w", err)
 	}
-	if estimate, err := env.EstimateCost(checked, sizes{}); err == nil && estimate.Max <= maxCost {
+	estimate, err := env.EstimateCost(checked, sizes{})
+	switch {
+	case err != nil: // counted when it is evaluated
+	case estimate.Min > maxCost:
+		return nil, fmt.Errorf("the expression costs at least %d units for any request, and %d are allowed, so it would leave out all of them; a comparison costs about 3", estimate.Min, maxCost)
+	case estimate.Max <= maxCost:
 		if p.free, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(boundedRegexes()...)); err != nil {
 			return nil, fmt.Errorf("the expression cannot be evaluated: %w", err)
 		}

@@ -161,6 +161,19 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// An expression that no request is cheap enough for is refused.
+func TestTooCostlyForAll(t *testing.T) {
+	ten := `[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]`
+	costly := "1"
+	for _, v := range "abcde" {
+		costly = fmt.Sprintf("%s.map(%c, %s)", ten, v, costly)
+	}
+	_, err := filter.Compile(costly + " != []")
+	if err == nil || !strings.Contains(err.Error(), "leave out all") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // A long text is not given to a large regular expression.
 func TestLongText(t *testing.T) {
 	for _, form := range []string{`request.path.matches(%q)`, `matches(request.path, %q)`} {
