@@ -105,6 +105,7 @@ func secretsOf(s *envoy.Snapshot) tlsconn.Secrets {
 
 func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot, old *generation) error {
 	var errs []error
+	told := map[string]bool{} // a route may be in several configurations
 	add := func(rc *routev3.RouteConfiguration) {
 		var before *route.Table
 		if old != nil {
@@ -121,7 +122,10 @@ func (p *Proxy) compileRoutes(g *generation, s *envoy.Snapshot, old *generation)
 				r.ID = len(g.routes)
 				g.routes = append(g.routes, r)
 				policies, rules, err := p.policiesOf(g, r)
-				errs = append(errs, err)
+				if err != nil && !told[err.Error()] {
+					told[err.Error()] = true
+					errs = append(errs, err)
+				}
 				g.policies, g.rules = append(g.policies, policies), append(g.rules, rules)
 			}
 		}
