@@ -40,8 +40,9 @@
 // Where no baseline is on another instance, nothing that is counted can tell the
 // name of an instance from a value that is always wrong. There, a field is neither a
 // difference nor equal, and the verdict undecided, if each side has values of its
-// own, the same in all of the endpoint's answers whatever the request, that look
-// like names: see names. Anything else that is always wrong is a difference.
+// own in all of the endpoint's answers, the same whatever the request or in long
+// runs, as instances are replaced, that look like names: see names. Anything else
+// that is always wrong is a difference.
 //
 // Latencies are judged against a baseline of its
 // own instance only, as all others are asked earlier or later.

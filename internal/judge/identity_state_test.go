@@ -67,8 +67,8 @@ func TestIdentityAfterARestart(t *testing.T) {
 	}
 }
 
-// TestIdentityOfAFleet: a name that all proxies saw is one for the fleet. Where
-// the primary's differ, the field is constant no more, and none.
+// TestIdentityOfAFleet: a name that all proxies saw is one for the fleet, also
+// where each proxy has a primary of its own. Names that change sides are none.
 func TestIdentityOfAFleet(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -76,7 +76,9 @@ func TestIdentityOfAFleet(t *testing.T) {
 		want int
 	}{
 		{"the same instances", [2]string{"web-1", "canary-1"}, 1},
-		{"another primary", [2]string{"web-2", "canary-1"}, 0},
+		{"another primary", [2]string{"web-2", "canary-1"}, 1},
+		{"another candidate", [2]string{"web-1", "canary-2"}, 1},
+		{"other instances", [2]string{"web-2", "canary-2"}, 1},
 		{"names that change sides", [2]string{"canary-1", "web-1"}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -108,6 +108,78 @@ func TestAMappingIsNoIdentity(t *testing.T) {
 	})
 }
 
+// TestARestartIsNoDifference: a primary that comes back with another name was
+// not different before, at whatever look; what follows from the request stays a
+// difference if requests come in batches.
+func TestARestartIsNoDifference(t *testing.T) {
+	for _, test := range []struct {
+		name            string
+		primary, shadow func(n int) string // the names by exchange
+		different       bool
+	}{
+		{"once", restarts("web", 300), restarts("canary", 1e6), false},
+		{"soon", restartsOnce("web", 12), restarts("canary", 1e6), false},
+		{"many times", restarts("web", 50), restarts("canary", 1e6), false},
+		{"both at once", restarts("web", 300), restarts("canary", 300), false},
+		{"while both instances answer", overlapping("web", 300), restarts("canary", 1e6), false},
+		{"by batches of requests", batches("web", 20), batches("canary", 20), true},
+		{"by batches, of the primary alone", batches("web", 20), restarts("canary", 1e6), true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := mirrored()
+				p.Baseline = policy.Baseline{Again: 1}
+				s := newScene(t, judge.Options{}, p)
+				host := func(name func(n int) string) service {
+					return func(_ *rand.Rand, q *request) reply {
+						return reply{body: fmt.Sprintf(`{"host":"%s"}`, name(q.n))}
+					}
+				}
+				s.primary, s.shadow, s.baseline, s.again = host(test.primary), host(test.shadow), host(test.primary), true
+				for range 160 {
+					s.send(5, get("/items"))
+					if got := differences(s.report(), report.Proven); len(got) > 0 && !test.different {
+						t.Fatalf("proven: %v", got)
+					}
+				}
+				c := s.report()
+				want := report.Undecided
+				if test.different {
+					want = report.Different
+				}
+				if c.Verdict.State != want || (c.Unsettled == 1) == test.different {
+					t.Errorf("%+v, %d unsettled", c.Verdict, c.Unsettled)
+				}
+			})
+		})
+	}
+}
+
+// restarts names an instance that is replaced after each so many exchanges.
+func restarts(name string, every int) func(n int) string {
+	return func(n int) string { return fmt.Sprintf("%s-%d", name, n/every) }
+}
+
+// restartsOnce names an instance that is replaced after so many exchanges.
+func restartsOnce(name string, after int) func(n int) string {
+	return func(n int) string { return fmt.Sprintf("%s-%d", name, min(n/after, 1)) }
+}
+
+// overlapping is restarts, where for ten exchanges the old instance answers in turn with the new one.
+func overlapping(name string, every int) func(n int) string {
+	return func(n int) string {
+		if n%every < 10 && n%2 == 0 {
+			n = max(n-every, 0)
+		}
+		return fmt.Sprintf("%s-%d", name, n/every)
+	}
+}
+
+// batches gives one of two names, by the request.
+func batches(name string, each int) func(n int) string {
+	return func(n int) string { return fmt.Sprintf("%s-%d", name, n/each%2) }
+}
+
 // TestInstancesAreNoRegression: what is particular to an instance (a name of
 // another make, a counter that began later, a level of memory) is no difference
 // where the baseline has an instance of its own.

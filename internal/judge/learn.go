@@ -43,13 +43,20 @@ type few struct {
 	Of   []uint64 `json:"of,omitempty"`
 }
 
-const mostFew = 16
+// How many are few: of one proxy, and of all whose states are merged, each of
+// which may have instances of its own.
+const (
+	mostFew    = 16
+	mostMerged = 256
+)
 
-func (f *few) add(h uint64) {
+func (f *few) add(h uint64) { f.addUpTo(mostFew, h) }
+
+func (f *few) addUpTo(most int, h uint64) {
 	if f.Many || slices.Contains(f.Of, h) {
 		return
 	}
-	if len(f.Of) == mostFew {
+	if len(f.Of) >= most {
 		f.Many, f.Of = true, nil
 		return
 	}
@@ -58,7 +65,7 @@ func (f *few) add(h uint64) {
 
 func (f *few) merge(o few) {
 	for _, h := range o.Of {
-		f.add(h)
+		f.addUpTo(mostMerged, h)
 	}
 	if o.Many {
 		f.Many, f.Of = true, nil
@@ -87,6 +94,13 @@ func (s *side) see(v *sample) {
 		s.Number = v.number
 	}
 	s.Values.add(v.hash)
+}
+
+// replaced reports whether the values took each other's place, as the names of
+// instances do that are restarted: they come in long runs, and few come back.
+// Values that follow from the request do, sooner or later.
+func (s *side) replaced() bool {
+	return s.Changed*10 <= s.Seen && s.Changed <= 10*uint64(len(s.Values.Of))
 }
 
 // counts reports whether the values are those of a counter: they only rise, but
@@ -245,8 +259,9 @@ func scalar(t compare.Type) bool {
 }
 
 // constant reports whether each side has values of its own and few of them, as
-// names of instances are: one on each side, or several that go together anyhow,
-// whatever the request. varies says that the primary differs from itself.
+// names of instances are: one on each side, or several that took each other's
+// place, or go together anyhow, whatever the request. varies says that the primary
+// differs from itself.
 func (l *learnt) constant(varies bool) bool {
 	p, c := &l.Primary.Values, &l.Candidate.Values
 	if !p.disjoint(c) {
@@ -256,7 +271,7 @@ func (l *learnt) constant(varies bool) bool {
 	if l.Primary.Seen < 4*uint64(most) && most > 1 {
 		return false
 	}
-	return len(p.Of) == 1 || varies || l.Together.Many || len(l.Together.Of) > most
+	return len(p.Of) == 1 || varies || l.Primary.replaced() || l.Together.Many || len(l.Together.Of) > most
 }
 
 func (l *learnt) merge(o *learnt) {
