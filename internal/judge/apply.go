@@ -178,6 +178,9 @@ func (w *worker) mark(found []hypothesis, worth *bool, c *comparison, ep *table,
 		c.count(t, inC, inB, paired)
 		if inC {
 			t.seen(e.start)
+			if e.answer.Status != e.primary.Status {
+				t.Along++
+			}
 			w.describe(c, t, e, m.candidate.shown(a), noisy.has(a))
 		}
 		if inC == inB {

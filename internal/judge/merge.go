@@ -100,6 +100,7 @@ func (c *comparison) mergeField(l *limits, f, o *field, placed map[*tally]int) {
 		t.Candidate += from.Candidate
 		t.Baseline += from.Baseline
 		t.Alone += from.Alone
+		t.Along += from.Along
 		t.Confirmed = t.Confirmed.merge(from.Confirmed)
 		if from.differed() > 0 {
 			t.seen(from.First)

@@ -155,7 +155,7 @@ func (d *decision) difference(e *table, name string, a Aspect, t *tally, state r
 	x := report.Difference{
 		Method: e.Method, Path: e.Path, Field: name, Aspect: a.String(),
 		State: state, Order: t.Place, LogE: d.logE[t],
-		Exchanges: e.Exchanges, WithBaseline: e.withBaseline(), Candidate: t.differed(), Baseline: t.Baseline,
+		Exchanges: e.Exchanges, WithBaseline: e.withBaseline(), Candidate: t.differed(), Baseline: t.Baseline, WithStatus: t.Along,
 		OnlyCandidate: t.Case.Coin.Candidate, OnlyBaseline: t.Case.Coin.Baseline,
 		Confirmed: t.Confirmed.report(),
 		First:     t.First, Last: t.Last,
@@ -231,12 +231,19 @@ func brieft(t time.Duration) string {
 	return fmt.Sprintf("%.3g ms", float64(t)/float64(time.Millisecond))
 }
 
-// graver orders differences: the proven ones first, and the better proven.
+// graver orders differences: the proven ones first, those that may be a cause
+// before those that follow, and the better proven.
 func graver(a, b report.Difference) int {
 	rank := func(s report.DifferenceState) int {
 		return slices.Index([]report.DifferenceState{report.Proven, report.Suspected, report.Identity}, s)
 	}
-	return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), cmp.Compare(b.LogE, a.LogE), cmp.Compare(b.Candidate, a.Candidate))
+	follows := func(d report.Difference) int {
+		if d.Follows() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), cmp.Compare(follows(a), follows(b)), cmp.Compare(b.LogE, a.LogE), cmp.Compare(b.Candidate, a.Candidate))
 }
 
 // report is the account's part of a report.

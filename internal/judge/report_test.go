@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -327,6 +328,50 @@ func TestLargeIntegers(t *testing.T) {
 		}
 		if d := find(t, c, "body.text", "value"); d.Transitions[0].From != `a\xfc` || d.Transitions[0].To != `a\xfd` {
 			t.Errorf("%+v", d.Transitions)
+		}
+	})
+}
+
+// TestWhatFollowsFromTheStatus: a report tells a cause from what only comes with
+// it, and has causes first.
+func TestWhatFollowsFromTheStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, judge.Options{}, mirrored())
+		good := func(*rand.Rand, *request) reply { return reply{body: `{"id":7,"price":10}`} }
+		s.primary, s.baseline = good, good
+		s.shadow = func(_ *rand.Rand, q *request) reply {
+			switch {
+			case q.n%3 == 0:
+				return reply{status: 500, body: `{"error":"no such column"}`, headers: []string{"retry-after", "1"}}
+			case q.n%7 == 0:
+				return reply{body: `{"id":7,"price":11}`}
+			}
+			return reply{body: `{"id":7,"price":10}`}
+		}
+		s.send(300, get("/items"))
+		c := s.report()
+		var causes, followers []string
+		for _, d := range c.Differences {
+			name := d.Field + " " + d.Aspect
+			switch {
+			case d.Follows():
+				followers = append(followers, name)
+			case len(followers) > 0:
+				t.Errorf("%s comes after what follows: %v", name, followers)
+			default:
+				causes = append(causes, name)
+			}
+		}
+		slices.Sort(causes)
+		slices.Sort(followers)
+		if diff := cmp.Diff([]string{"body.price value", "status value"}, causes); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{"body.error presence", "body.id presence", "body.price presence", "header.retry-after presence"}, followers); diff != "" {
+			t.Error(diff)
+		}
+		if got := c.Headline(); !strings.Contains(got, "5 more differences, 4 of them only where a status differs") {
+			t.Error(got)
 		}
 	})
 }

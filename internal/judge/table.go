@@ -102,6 +102,7 @@ type tally struct {
 	Candidate uint64        `json:"candidate"` // it differed, in exchanges with a baseline
 	Baseline  uint64        `json:"baseline"`
 	Alone     uint64        `json:"alone"` // the candidate differed, in exchanges without one
+	Along     uint64        `json:"along"` // the candidate's status differed, too
 	Confirmed confirmed     `json:"confirmed"`
 	First     time.Time     `json:"first"`
 	Last      time.Time     `json:"last"`

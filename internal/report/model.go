@@ -193,6 +193,8 @@ type Difference struct {
 
 	Exchanges uint64 `json:"exchanges"` // of the endpoint, compared
 	Candidate uint64 `json:"candidate"` // in which the candidate differed
+	// WithStatus are those of Candidate in which its status differed, too.
+	WithStatus uint64 `json:"withStatus"`
 	// WithBaseline are those that had a baseline; 0: all of them, if any had.
 	WithBaseline uint64 `json:"withBaseline"`
 	Baseline     uint64 `json:"baseline"` // in which the baseline differed

@@ -61,7 +61,10 @@ func (d *Difference) Standing() string {
 	}
 	s += fmt.Sprintf("; %s of %s answers", count(d.Candidate), count(d.Exchanges))
 	if d.Baseline > 0 {
-		s += fmt.Sprintf(", the baseline's in %s", count(d.Baseline))
+		s += fmt.Sprintf(", %s of the baseline's %s", count(d.Baseline), count(d.paired()))
+	}
+	if d.Follows() {
+		s += "; only where the status differs"
 	}
 	if c := d.Confirmed; c.Asked > 0 {
 		s += fmt.Sprintf("; asked again %s: %s stable, %s transient, %s noisy", times(c.Asked), count(c.Stable), count(c.Transient), count(c.Noisy))

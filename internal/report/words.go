@@ -67,7 +67,22 @@ func (q *question) whyDifferent(proven []Difference) string {
 	if n := len(proven) - 1; n > 0 {
 		s += "; and " + plural(uint64(n), "more difference")
 	}
+	follow := uint64(0)
+	for _, d := range proven[min(1, len(proven)):] {
+		if d.Follows() {
+			follow++
+		}
+	}
+	if follow > 0 {
+		s += fmt.Sprintf(", %s of them only where a status differs", count(follow))
+	}
 	return s
+}
+
+// Follows reports whether it was seen only together with another status: an
+// error has another body.
+func (d Difference) Follows() bool {
+	return d.Field != "status" && d.Candidate > 0 && d.WithStatus == d.Candidate
 }
 
 func (q *question) whyEquivalent(upper float64) string {
@@ -138,16 +153,19 @@ func (d Difference) Sentence() string {
 		}
 		return s
 	}
-	return fmt.Sprintf("%s %s in %s of the answers", d.subject(), d.verb(), percent(d.Rate()))
+	s := fmt.Sprintf("%s %s in %s of the answers", d.subject(), d.verb(), percent(d.Rate()))
+	if d.Baseline > 0 {
+		s += fmt.Sprintf(", the baseline in %s of its own", percent(float64(d.Baseline)/float64(d.paired())))
+	}
+	return s
 }
 
-// Rate is the observed share of the endpoint's answers in which the candidate
-// differs, less that in which the baseline does.
+// Rate is the observed share of the endpoint's answers in which the candidate differs.
 func (d Difference) Rate() float64 {
 	if d.Exchanges == 0 {
 		return 0
 	}
-	return max(0, float64(d.Candidate)/float64(d.Exchanges)-float64(d.Baseline)/float64(d.paired()))
+	return float64(d.Candidate) / float64(d.Exchanges)
 }
 
 // paired is how many of the exchanges had a baseline.
