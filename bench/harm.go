@@ -43,7 +43,7 @@ func (b *bench) harmRuns(proxy string) int {
 	if b.quick || proxy != "sundog" {
 		return max(1, b.runs/4)
 	}
-	return (b.runs + 1) / 2
+	return b.runs
 }
 
 // subject is a proxy in the harm part.
@@ -65,7 +65,12 @@ type harmed struct {
 
 // harm compares what clients see with a broken shadow against no mirror at
 // all, at half of the rate that the proxy takes without a mirror.
-func (b *bench) harm(ctx context.Context) error {
+func (b *bench) harm(ctx context.Context) (err error) {
+	back, err := apart()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, back()) }()
 	primary, err := b.play(ctx, wellShadow)
 	if err != nil {
 		return err
@@ -99,8 +104,9 @@ func (b *bench) harmIntro() {
 all requests alternate: %d of Sundog, %d of each peer, %v long (%v for 16 MiB, which has at most 16
 connections: of so large bodies, 256 would carry one each, and harm shows at a connection's next). A cell of a proxy has: requests that failed + requests without an answer a second after the run; p50 and p99 with the mirror against
 without; the peak of resident memory. The budget is for Sundog's ratios. What is due while its connection still waits counts from when it was due.
-The first shadow is well: it shows what the copies cost by themselves. Primary, shadow and proxy are processes of their own; the shadow's has a low
-priority (nice 15), since it would be on another machine.
+The first row of each load has no mirror on either side: by how much it is off 1, figures differ by themselves. The first shadow is well: it shows what
+the copies cost by themselves. Primary, shadow and proxy are processes of their own; the proxy has a core for itself, and the shadow a low priority
+(nice 15), since it would be on another machine.
 
 `, b.harmRuns("sundog"), b.harmRuns("nginx"), b.length/2, b.length*3/4)
 }
@@ -121,19 +127,19 @@ func (b *bench) harmGroup(ctx context.Context, subjects []*subject, body string,
 			s.plain = nil
 		}
 	}()
-	for _, shadow := range shadows() {
-		if b.quick && shadow.name == wellShadow {
+	for _, shadow := range append([]string{noShadow}, shadowNames()...) {
+		if b.quick && shadow == wellShadow {
 			continue
 		}
-		cells := []string{body, strconv.Itoa(l.conns), shadow.name}
+		cells := []string{body, strconv.Itoa(l.conns), shadow}
 		verdicts := []string{"", "", "", ""}
 		for _, s := range subjects {
-			got, err := b.harmCell(ctx, s, shadow.name, l, primary)
+			got, err := b.harmCell(ctx, s, shadow, l, primary)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			cells = append(cells, b.harmCells(s, got, err, strings.Join(cells[:3], ", "))...)
-			if s.name == "sundog" && err == nil {
+			cells = append(cells, b.harmCells(s, got, err, cells[:3])...)
+			if s.name == "sundog" && err == nil && shadow != noShadow {
 				verdicts = []string{
 					none(got.failed + got.unanswered), verdict(max(got.r50, got.r99), mostHarm), got.ledger.dominant(), got.ledger.String(),
 				}
@@ -145,18 +151,20 @@ func (b *bench) harmGroup(ctx context.Context, subjects []*subject, body string,
 }
 
 // harmCells are a proxy's columns, which it counts for the summary.
-func (b *bench) harmCells(s *subject, got harmed, err error, where string) []string {
+func (b *bench) harmCells(s *subject, got harmed, err error, where []string) []string {
 	switch {
 	case s.missing:
 		return []string{"missing", "", "", ""}
 	case err != nil:
-		b.report.failure("%s: %s: %v", s.name, where, err)
+		b.report.failure("%s: %s: %v", s.name, strings.Join(where, ", "), err)
 		s.plain.stop() // the next cell has a new one
 		s.plain = nil
 		s.tally.broken++
 		return []string{"FAILED", "", "", ""}
 	}
-	s.tally.add(got)
+	if where[2] != noShadow {
+		s.tally.add(got)
+	}
 	return []string{fmt.Sprintf("%d + %d", got.failed, got.unanswered), ratio(got.r50), ratio(got.r99), fmt.Sprintf("%.0f", got.peak/(1<<20))}
 }
 
@@ -168,17 +176,21 @@ func (b *bench) harmCell(ctx context.Context, s *subject, shadow string, l load,
 	if err := b.ready(ctx, s, l, primary); err != nil {
 		return harmed{}, err
 	}
-	bad, err := b.playShadow(ctx, shadow)
-	if err != nil {
-		return harmed{}, err
+	mirrors := job{primary: primary}
+	if shadow != noShadow {
+		bad, err := b.playShadow(ctx, shadow)
+		if err != nil {
+			return harmed{}, err
+		}
+		defer bad.stop()
+		mirrors = mirrors.mirroredTo(bad.addr, 100)
 	}
-	defer bad.stop()
-	mirrored, err := s.start(ctx, job{primary: primary}.mirroredTo(bad.addr, 100))
+	mirrored, err := s.start(ctx, mirrors)
 	if err != nil {
 		return harmed{}, err
 	}
 	defer mirrored.stop()
-	if err := probe(ctx, mirrored.addr, wire{}); err != nil {
+	if err := errors.Join(probe(ctx, mirrored.addr, wire{}), mirrored.alone()); err != nil {
 		return harmed{}, err
 	}
 	l.rate = s.rate
@@ -191,7 +203,7 @@ func (b *bench) harmCell(ctx context.Context, s *subject, shadow string, l load,
 		failed: with.failed, unanswered: with.unanswered, peak: mirrored.peak(),
 		r50: median(with.p50) / median(without.p50), r99: median(with.p99) / median(without.p99),
 	}
-	if mirrored.admin != "" {
+	if mirrored.admin != "" && shadow != noShadow {
 		h.ledger, err = mirrored.ledger(ctx)
 	}
 	return h, err
@@ -205,7 +217,7 @@ func (b *bench) ready(ctx context.Context, s *subject, l load, primary string) (
 	if s.plain, err = s.start(ctx, job{primary: primary}); err != nil {
 		return err
 	}
-	if err := probe(ctx, s.plain.addr, wire{}); err != nil {
+	if err := errors.Join(probe(ctx, s.plain.addr, wire{}), s.plain.alone()); err != nil {
 		return err
 	}
 	l.addr = s.plain.addr

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -16,12 +17,17 @@ type latencyRow struct {
 
 // latency compares what clients wait at the same fixed rate, half of what
 // the slowest of those that can mirror takes.
-func (b *bench) latency(ctx context.Context) error {
-	b.report.printf("h2load, all proxies at one rate: half of what the slowest of those that can mirror takes at that job. h2load sends on all\n"+
+func (b *bench) latency(ctx context.Context) (err error) {
+	back, err := apart()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, back()) }()
+	b.report.printf("h2load, the proxy on a core of its own, all proxies at one rate: half of what the slowest of those that can mirror takes at that job. h2load sends on all\n"+
 		"connections in the same instant, so these are the latencies of bursts. Unanswered requests count with the least that they waited.\n"+
 		"HTTP/1.1 has %d connections, HTTP/2 has 8 with up to 32 streams.\n\n", b.conns)
 	b.report.columns("job", "rate", "proxy", "p50, ms", "p99, ms", "failed", "unanswered", "Sundog's p99 ÷ it", "budget")
-	err := b.withBackends(ctx, func(small, large, shadow string) error {
+	err = b.withBackends(ctx, func(small, large, shadow string) error {
 		one, h2 := load{conns: b.conns}, load{conns: 8, streams: 32}
 		plain := job{primary: small}
 		secure := job{wire: wire{key: keyECDSA}, primary: small}
@@ -72,6 +78,10 @@ func (b *bench) atEqualRate(ctx context.Context, row latencyRow) (rate float64, 
 	var able []contender
 	for _, c := range all {
 		l.addr = c.addr
+		if err := c.alone(); err != nil {
+			b.report.failure("%s: %v", c.name, err)
+			continue
+		}
 		most, err := capacity(ctx, b.ask, l)
 		if err != nil {
 			b.report.failure("%s: %v", c.name, err)

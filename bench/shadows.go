@@ -16,6 +16,7 @@ import (
 
 // Names of shadows that parts other than harm want, too.
 const (
+	noShadow   = "none, and no mirror"
 	wellShadow = "is well"
 	hungShadow = "accepts, never reads"
 )
@@ -35,6 +36,13 @@ func shadows() []role {
 		{"sends 1 GiB", listen(answerGigabyte)},
 		{"answers after 10 s", answering(10 * time.Second)},
 	}
+}
+
+func shadowNames() (all []string) {
+	for _, s := range shadows() {
+		all = append(all, s.name)
+	}
+	return all
 }
 
 const (
