@@ -63,7 +63,7 @@ func (s *Side) Start(p *Policy, row *Row, r Request) *Copy {
 	if r.Answer != nil {
 		r.Answer.Cluster, r.Answer.Role = p.Mirror.Name, p.Role
 	}
-	if n := p.Budget.requests.Add(1); n > int64(p.Limits.MaxRequests) {
+	if n := p.Budget.requests.Add(1); n > int64(p.Limits.MaxRequests) || !p.Budget.room(p.Limits.MaxBytes) {
 		return c.refuse(traffic.DroppedBudget)
 	}
 	var e *upstream.Endpoint
@@ -212,6 +212,7 @@ func (c *Copy) hold() {
 	grew := now > c.held
 	c.held = now
 	if grew && sum > c.policy.Limits.MaxBytes && c.outcome == traffic.InFlight {
+		c.policy.Budget.full.Store(true)
 		c.giveUp(traffic.DroppedBudget)
 	}
 }

@@ -19,6 +19,7 @@ func (c *Copy) Run(t *loop.Task) {
 
 func (c *Copy) await(t *loop.Task) {
 	connecting := true
+	looked := int64(0) // what waited then
 	for c.outcome == traffic.InFlight {
 		if c.whole != nil { // nothing was sent
 			if c.ended {
@@ -47,6 +48,10 @@ func (c *Copy) await(t *loop.Task) {
 		if t.Expired() {
 			c.expire(connecting)
 			return
+		}
+		if !connecting && c.held > 0 && c.held != looked { // perhaps only for the end of the round
+			looked = c.held
+			t.Wake()
 		}
 		if t.Park() != nil {
 			c.outcome = traffic.Reset

@@ -35,10 +35,26 @@ func (l Limits) Or(others Limits) Limits {
 
 // Budget counts what the copies of one mirror take, on all loops together. It
 // survives reloads.
-type Budget struct{ requests, bytes atomic.Int64 }
+type Budget struct {
+	requests, bytes atomic.Int64
+	full            atomic.Bool // a copy was given up for want of bytes
+}
 
 // InUse is how many copies are in flight, and how many of their bytes wait.
 func (b *Budget) InUse() (requests, bytes int64) { return b.requests.Load(), b.bytes.Load() }
+
+// room reports whether a copy may begin. Once the bytes ran out, a sixteenth of
+// them has to be free: else each copy would cost a connection and part of a body
+// before it is given up, for as long as a shadow hangs.
+func (b *Budget) room(most int64) bool {
+	if b.full.Load() {
+		if b.bytes.Load() > most-most/16 {
+			return false
+		}
+		b.full.Store(false)
+	}
+	return true
+}
 
 // Policy is a compiled mirror policy of one route.
 type Policy struct {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/sundog-mesh/sundog/internal/loop"
@@ -296,6 +297,53 @@ func TestBudgetOfBytes(t *testing.T) {
 	resp.Body.Close()
 	eventually(t, "the copy dropped", func() bool { return outcome(p, 0, "dropped_budget") == 1 })
 	wantNoBudgetUsed(t, p)
+}
+
+// TestFullBudgetBeginsNothing: while copies that wait fill the budget, others
+// cost no connection.
+func TestFullBudgetBeginsNothing(t *testing.T) {
+	s := newScene(backend(t, echo), blackhole(t))
+	s.clusters[1].ConnectTimeout = durationpb.New(time.Minute)
+	p, addr := serve(t, s, proxy.Options{Concurrency: 1, Shadow: mirror.Limits{MaxBytes: 16 << 20, Timeout: time.Minute}})
+	body := payload(256 << 10)
+	for outcome(p, 0, "dropped_budget") == 0 {
+		post(t, addr, body)
+	}
+	waiting, begun := outcome(p, 0, "in_flight"), p.Status().Clusters[1].Endpoints[0].CxTotal
+	for range 10 {
+		post(t, addr, body)
+	}
+	now := p.Status().Clusters[1].Endpoints[0].CxTotal
+	if n, dropped := outcome(p, 0, "in_flight"), outcome(p, 0, "dropped_budget"); n != waiting || dropped != 11 || now != begun {
+		t.Errorf("%d copies wait, then %d; %d were dropped; %d connections, then %d", waiting, n, dropped, begun, now)
+	}
+}
+
+// TestBudgetCountsWhatWaits: what the network has taken counts no more, although
+// the shadow does not read it.
+func TestBudgetCountsWhatWaits(t *testing.T) {
+	for _, up := range []protocol{h1, h2c} {
+		shadow := peer(t, func(*wire) { <-t.Context().Done() })
+		p, addr := serve(t, newScene(backend(t, echo), shadow).over(t, h1, up), proxy.Options{Concurrency: 1, Shadow: mirror.Limits{Timeout: time.Minute}})
+		const n = 20
+		for range n {
+			post(t, addr, payload(2<<10))
+		}
+		eventually(t, "nothing waits", func() bool {
+			requests, bytes := p.BudgetsInUse()
+			return requests == n && bytes == 0
+		})
+	}
+}
+
+func post(t *testing.T, addr string, body []byte) {
+	t.Helper()
+	resp, err := client(t).Post("http://"+addr, "", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
 }
 
 func TestShadowWithoutEndpoint(t *testing.T) {
