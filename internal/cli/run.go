@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sundog-mesh/sundog/internal/priority"
 )
 
 func newRun(s Streams) *cobra.Command {
@@ -45,7 +47,7 @@ the running one goes on. SIGTERM drains, SIGUSR1 reopens the access log.`,
 			var follow func(context.Context) error
 			if watch {
 				w := newWatcher(r.paths, r.good, srv.logger)
-				follow = func(ctx context.Context) error { return w.Run(ctx, r.reload) }
+				follow = func(ctx context.Context) error { return w.Run(ctx, func() { priority.Low(r.reload) }) }
 			}
 			return srv.run(cmd.Context(), func() error { return srv.apply(snapshot) }, follow)
 		},

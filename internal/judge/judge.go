@@ -15,6 +15,7 @@ import (
 	"github.com/sundog-mesh/sundog/internal/compare"
 	"github.com/sundog-mesh/sundog/internal/endpoint"
 	"github.com/sundog-mesh/sundog/internal/policy"
+	"github.com/sundog-mesh/sundog/internal/priority"
 	"github.com/sundog-mesh/sundog/internal/redact"
 	"github.com/sundog-mesh/sundog/internal/report"
 )
@@ -300,7 +301,7 @@ func compareOptions(r *Route) (compare.Options, error) {
 func (j *Judge) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range j.opt.Workers {
-		wg.Go(func() { yieldingly(func() { newWorker(j).run(ctx) }) })
+		wg.Go(func() { priority.Low(func() { newWorker(j).run(ctx) }) })
 	}
 	if j.opt.Asker != nil {
 		for range j.opt.Askers {

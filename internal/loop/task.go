@@ -3,6 +3,8 @@ package loop
 import (
 	"iter"
 	"time"
+
+	"github.com/sundog-mesh/sundog/internal/priority"
 )
 
 // Runner is the work of a task.
@@ -201,7 +203,7 @@ func (l *Loop) nextHeavy() {
 // Compute is Offload for what takes long but does not wait: of one loop only
 // one such f runs at a time, the others follow in order. So the loops, as many
 // as there are processors, never have more of them under way than that. On
-// Linux they run on a thread that gives way to the loops' (see computer).
+// Linux they run on a thread that gives way to the loops' (see package priority).
 func (t *Task) Compute(f func()) error {
 	l, done := t.loop, false
 	l.compute = append(l.compute, func() {
@@ -230,7 +232,12 @@ func (l *Loop) nextCompute() {
 	}
 	if l.computer == nil {
 		l.computer = make(chan func(), 1) // has room: only one is under way
-		go computer(l.computer)
+		work := l.computer
+		go priority.Low(func() {
+			for f := range work {
+				f()
+			}
+		})
 	}
 	l.computer <- l.compute[0]
 	l.compute[0] = nil
