@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +42,7 @@ func (b *bench) harmRuns(proxy string) int {
 	if b.quick || proxy != "sundog" {
 		return max(1, b.runs/4)
 	}
-	return b.runs
+	return (b.runs + 1) / 2
 }
 
 // subject is a proxy in the harm part.
@@ -96,6 +95,8 @@ func (b *bench) harm(ctx context.Context) (err error) {
 	}
 	b.report.printf("\n")
 	b.harmSummary(subjects)
+	b.report.printf("\n")
+	b.harmByShadow(subjects)
 	return nil
 }
 
@@ -162,9 +163,7 @@ func (b *bench) harmCells(s *subject, got harmed, err error, where []string) []s
 		s.tally.broken++
 		return []string{"FAILED", "", "", ""}
 	}
-	if where[2] != noShadow {
-		s.tally.add(got)
-	}
+	s.tally.add(where[2], got)
 	return []string{fmt.Sprintf("%d + %d", got.failed, got.unanswered), ratio(got.r50), ratio(got.r99), fmt.Sprintf("%.0f", got.peak/(1<<20))}
 }
 
@@ -224,50 +223,4 @@ func (b *bench) ready(ctx context.Context, s *subject, l load, primary string) (
 	most, err := capacity(ctx, b.upload, l)
 	s.rate = most / 2
 	return err
-}
-
-// tally sums a proxy's cells.
-type tally struct {
-	cells, broken, harmless    int
-	failed, unanswered, within int
-	unbalanced                 int
-	r50, r99                   []float64
-	peak                       float64
-}
-
-func (t *tally) add(h harmed) {
-	t.cells++
-	t.failed += h.failed
-	t.unanswered += h.unanswered
-	if h.failed+h.unanswered == 0 {
-		t.harmless++
-	}
-	if max(h.r50, h.r99) <= mostHarm {
-		t.within++
-	}
-	if !h.ledger.balances() {
-		t.unbalanced++
-	}
-	t.r50, t.r99 = append(t.r50, h.r50), append(t.r99, h.r99)
-	t.peak = max(t.peak, h.peak)
-}
-
-// harmSummary has all cells of a proxy in one row.
-func (b *bench) harmSummary(subjects []*subject) {
-	b.report.columns("proxy", "cells", "not measured", "failed", "unanswered", "budget", "cells without", "p50 ×, median", "worst", "p99 ×, median", "worst",
-		fmt.Sprintf("both ≤ %.2f", mostHarm), "peak, MiB", "ledgers that do not balance", "budget")
-	for _, s := range subjects {
-		t := s.tally
-		if t.cells == 0 {
-			b.report.missing(15, s.proxy, s.name)
-			continue
-		}
-		failures, unbalanced, books := "", "", ""
-		if s.name == "sundog" {
-			failures, unbalanced, books = none(t.failed+t.unanswered), strconv.Itoa(t.unbalanced), none(t.unbalanced)
-		}
-		b.report.row(s.name, strconv.Itoa(t.cells), strconv.Itoa(t.broken), strconv.Itoa(t.failed), strconv.Itoa(t.unanswered), failures,
-			strconv.Itoa(t.harmless), ratio(median(t.r50)), ratio(slices.Max(t.r50)), ratio(median(t.r99)), ratio(slices.Max(t.r99)),
-			strconv.Itoa(t.within), mib(t.peak), unbalanced, books)
-	}
 }

@@ -128,7 +128,13 @@ func resetHalfway(c net.Conn, _ <-chan struct{}) {
 	}
 }
 
+// answerGigabyte has little waiting to be sent: else a thousand of its connections
+// would take the memory that the kernel has for TCP (tcp_mem), which a shadow on
+// another machine has for itself, and proxy, clients and primary would stand still.
 func answerGigabyte(c net.Conn, _ <-chan struct{}) {
+	if err := c.(*net.TCPConn).SetWriteBuffer(64 << 10); err != nil {
+		return
+	}
 	buf, zeros := make([]byte, 64<<10), make([]byte, 256<<10)
 	for readMessage(c, buf) == nil {
 		if _, err := io.WriteString(c, bigHead); err != nil {
