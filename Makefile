@@ -29,7 +29,7 @@ test: deps ## all tests, on both drivers, then end to end; says what it could no
 	@echo "== all packages"; $(GO) test -timeout 10m $$($(GO) list ./... | grep -v '/test$$')
 	@echo "== race detector"; $(GO) test -race -timeout 10m $(RACE)
 	@echo "== the portable driver"; $(GO) test -tags portable -timeout 5m $(PORTABLE) ./test
-	@echo "== end to end: real processes (a minute or so)"; mkdir -p bin
+	@echo "== end to end: real processes (some three minutes)"; mkdir -p bin
 	@set -o pipefail; $(GO) test -count=1 -v -timeout 10m ./test 2>&1 | grep --line-buffered -v '^=== ' | tee bin/test-end-to-end.log
 	@if grep 'NOT TESTED' bin/test-end-to-end.log; then echo "PASS, but see what was not tested"; else echo "PASS, nothing was left out"; fi
 
