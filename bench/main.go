@@ -110,6 +110,7 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	b.peers = findPeers(ctx, *cache, *fetch, *caddy)
 	b.report = newReport(os.Stdout, *out, typed(fs))
+	b.report.revision = revision(ctx)
 	return b.measure(ctx, selected)
 }
 

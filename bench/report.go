@@ -22,6 +22,7 @@ type report struct {
 	w        io.Writer
 	page     string // file to write the parts into; empty: none
 	command  string
+	revision string // of Sundog
 	order    []string
 	texts    map[string]*strings.Builder
 	failures int // what could not be measured
@@ -118,7 +119,7 @@ func (r *report) save(machine string) error {
 		if err != nil {
 			break
 		}
-		text := fmt.Sprintf("%s\n\nMeasured %s by `%s`.\n", strings.TrimSpace(r.texts[name].String()), time.Now().UTC().Format(time.DateOnly), r.command)
+		text := fmt.Sprintf("%s\n\nMeasured %s by `%s`, Sundog %s.\n", strings.TrimSpace(r.texts[name].String()), time.Now().UTC().Format(time.DateOnly), r.command, r.revision)
 		page, err = replace(page, name, text)
 	}
 	if err != nil {
@@ -184,7 +185,7 @@ func (b *bench) machine(ctx context.Context) string {
 	fmt.Fprintf(&s, "- Last run: %s, by `%s`.\n", time.Now().UTC().Format(time.DateOnly), b.report.command)
 	fmt.Fprintf(&s, "Machine: %d cores (%s), Linux %s, %s.\n", runtime.NumCPU(), cpuModel(), firstLine(ctx, "uname", "-r"), runtime.Version())
 	fmt.Fprintf(&s, "Medians of %d runs of %v each, after one to warm up; Sundog and its peers in turn, one thread each, loopback only.\n", b.runs, b.length)
-	fmt.Fprintf(&s, "Sundog: %s.", cmp.Or(firstLine(ctx, "git", "describe", "--always", "--dirty"), "unknown commit"))
+	fmt.Fprintf(&s, "Sundog: %s.", b.report.revision)
 	for _, p := range []struct {
 		name    string
 		command []string
@@ -199,6 +200,19 @@ func (b *bench) machine(ctx context.Context) string {
 	}
 	fmt.Fprintf(&s, "\n%s.", cmp.Or(caddyVersion(b.peers.caddy), "Caddy: missing"))
 	return strings.ReplaceAll(s.String(), "\n", "\n- ")
+}
+
+// revision is what was measured: a commit, and whether the files differ from it,
+// but for the page that is written here.
+func revision(ctx context.Context) string {
+	commit := firstLine(ctx, "git", "rev-parse", "--short", "HEAD")
+	if commit == "" || strings.HasPrefix(commit, "fatal:") {
+		return "of an unknown commit"
+	}
+	if exec.CommandContext(ctx, "git", "diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)docs/benchmarks.md").Run() != nil {
+		commit += ", changed"
+	}
+	return commit
 }
 
 // firstLine is the first line that a program prints, without the folder that
