@@ -7,16 +7,28 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // ownCore is the core that a proxy has for itself in parts that measure what
 // clients wait: else they would wait for the scheduler, as clients, destinations
-// and proxy are in each other's way. A machine of one core has none.
-func ownCore() (core int, ok bool) { return runtime.NumCPU() - 1, runtime.NumCPU() > 1 }
+// and proxy are in each other's way. It is the last that this program might use
+// when it began; who has only one has none to give.
+var ownCore = sync.OnceValues(func() (core int, ok bool) {
+	var mine unix.CPUSet
+	if unix.SchedGetaffinity(0, &mine) != nil || mine.Count() < 2 {
+		return 0, false
+	}
+	for left := mine.Count(); left > 0; core++ {
+		if mine.IsSet(core) {
+			left--
+		}
+	}
+	return core - 1, true
+})
 
 // alone gives the process, and its children, the core for itself.
 func (p *process) alone() error {

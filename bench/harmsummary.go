@@ -79,7 +79,7 @@ func (b *bench) harmByShadow(subjects []*subject) {
 		columns = append(columns, s.name+": p50 ×", "p99 ×")
 	}
 	b.report.columns(columns...)
-	for _, shadow := range append([]string{noShadow}, shadowNames()...) {
+	for _, shadow := range harmRows() {
 		cells := []string{shadow}
 		for _, s := range subjects {
 			r := s.tally.shadows[shadow]

@@ -38,7 +38,9 @@ func shadows() []role {
 	}
 }
 
-func shadowNames() (all []string) {
+// harmRows are the rows of one load: first none, by which figures differ by themselves.
+func harmRows() []string {
+	all := []string{noShadow}
 	for _, s := range shadows() {
 		all = append(all, s.name)
 	}

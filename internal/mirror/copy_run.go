@@ -19,7 +19,7 @@ func (c *Copy) Run(t *loop.Task) {
 
 func (c *Copy) await(t *loop.Task) {
 	connecting := true
-	looked := int64(0) // what waited then
+	looked := int64(0) // what waited when the task woke itself last
 	for c.outcome == traffic.InFlight {
 		if c.whole != nil { // nothing was sent
 			if c.ended {
@@ -49,9 +49,9 @@ func (c *Copy) await(t *loop.Task) {
 			c.expire(connecting)
 			return
 		}
-		if !connecting && c.held > 0 && c.held != looked { // perhaps only for the end of the round
+		if !connecting && c.held > 0 && c.held != looked {
 			looked = c.held
-			t.Wake()
+			t.Wake() // after this round has written, which nothing tells
 		}
 		if t.Park() != nil {
 			c.outcome = traffic.Reset
